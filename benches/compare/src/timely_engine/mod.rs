@@ -1,0 +1,32 @@
+//! Timely Dataflow 0.31: at its best in [`rows`] and [`columns`], as its documentation writes it in
+//! [`docs`].
+
+use std::sync::Arc;
+
+use timely::worker::Worker;
+use timely::{CommunicationConfig, Config, WorkerConfig};
+
+use crate::jobs::{Run, THREADS};
+
+pub mod columns;
+pub mod docs;
+pub mod rows;
+mod source;
+
+/// Runs `dataflow` on each worker, then the workers until all dataflows have ended.
+fn execute(run: &Run, dataflow: impl Fn(&mut Worker, &Run) + Send + Sync + 'static) {
+    let run = Arc::new(run.clone());
+    let config = Config {
+        communication: CommunicationConfig::Process(THREADS),
+        worker: WorkerConfig::default(),
+    };
+    let guards = timely::execute(config, move |worker| {
+        dataflow(worker, &run);
+        while worker.has_dataflows() {
+            worker.step_or_park(None);
+        }
+    });
+    for result in guards.expect("workers start").join() {
+        result.expect("no worker panics");
+    }
+}

@@ -1,0 +1,4 @@
+//! Skitter
+pub mod codec;
+pub mod id;
+pub mod workflow;

@@ -1,0 +1,468 @@
+//! How operations are joined by type, so that a record passes from one to the next without leaving the loop.
+//!
+//! A [`Chain`] is what stands before a point of a workflow, a [`Downstream`] the recipe of what stands behind it, an
+//! [`Outlet`] a running copy of that in one worker. Linking two vertices hands the downstream to the chain
+//! ([`Chain::close`]), which passes it on upstream until a vertex with workers of its own takes all of it in: one
+//! monomorphised loop per such vertex.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
+
+use super::{
+    Emit, Error, Flush, Graph, InPort, LinkContext, Meter, Operation, OutPort, Outbox, Post, Result, Strategy, Workers,
+};
+use crate::id::{NodeId, VertexId};
+
+/// A failure in a worker, and the vertex whose operation it happened in.
+#[derive(Debug)]
+pub struct Failure {
+    /// The vertex.
+    pub vertex: VertexId,
+    /// What happened.
+    pub error: Error,
+}
+
+/// What stands before a point of a workflow.
+pub trait Chain: Sized + 'static {
+    /// What it emits.
+    type Out: 'static;
+
+    /// Puts `down` behind it.
+    fn close<D: Downstream<Self::Out>>(self, down: D, graph: &Graph);
+
+    /// The vertex at its end.
+    fn vertex(&self) -> VertexId;
+}
+
+/// What stands before an operation: a link from another vertex, or nothing.
+pub trait Upstream<T>: 'static {
+    /// Whether there is a chain to run the operation in.
+    const CHAINS: bool;
+
+    /// Puts `down` behind it.
+    fn close<D: Downstream<T>>(self, down: D, graph: &Graph);
+}
+
+/// Nothing stands before it: a source, or a vertex whose in ports are linked one by one.
+#[derive(Debug)]
+pub struct Nothing;
+
+impl<T> Upstream<T> for Nothing {
+    const CHAINS: bool = false;
+
+    fn close<D: Downstream<T>>(self, _down: D, _graph: &Graph) {}
+}
+
+/// A link: out port `OP` of the chain's end to in port `IP`.
+#[derive(Debug)]
+pub struct Linked<C, OP, IP> {
+    pub(super) chain: C,
+    pub(super) ports: PhantomData<fn(OP, IP)>,
+}
+
+impl<T, C, OP, IP> Upstream<T> for Linked<C, OP, IP>
+where
+    T: 'static,
+    C: Chain,
+    OP: OutPort<C::Out>,
+    IP: InPort<T, Record = OP::Record>,
+{
+    const CHAINS: bool = true;
+
+    fn close<D: Downstream<T>>(self, down: D, graph: &Graph) {
+        self.chain.close(Ported::<D, OP, IP, T>::new(down), graph);
+    }
+}
+
+/// The recipe of what stands behind a point: opened once in each worker.
+pub trait Downstream<T>: Clone + Send + Sync + 'static {
+    /// A running copy.
+    type Outlet: Outlet<T>;
+
+    /// Makes a running copy.
+    ///
+    /// # Errors
+    /// When an operation in it cannot be prepared.
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Self::Outlet>;
+
+    /// Tells the vertices in it: those that run in the same worker, and those that it sends to.
+    fn survey(&self, survey: &mut Survey);
+
+    /// The same, reached by the in port with this number.
+    #[must_use]
+    fn at_port(self, port: usize) -> Self {
+        let _ = port;
+        self
+    }
+}
+
+/// What stands behind a point, running in one worker.
+pub trait Outlet<T>: Emit<T> + Send + 'static {
+    /// Ends a slice of work in which `records` were emitted into it: passes on what is buffered inside the worker,
+    /// counts, and reports what failed.
+    ///
+    /// # Errors
+    /// The first failure since the last call.
+    fn settle(&mut self, records: u64) -> Result<(), Failure>;
+
+    /// Lets everything that waits leave the worker.
+    ///
+    /// # Errors
+    /// When an operation fails to flush.
+    fn flush(&mut self, due: Flush) -> Result<(), Failure>;
+
+    /// Ends the operations in it and lets everything leave. Not called twice.
+    ///
+    /// # Errors
+    /// When an operation fails to finish.
+    fn finish(&mut self) -> Result<(), Failure>;
+}
+
+/// What a recipe needs to become a running copy in a worker.
+pub struct Opening<'a> {
+    wiring: &'a mut dyn Wiring,
+    offset: u32,
+}
+
+/// The runtime's side of an opening.
+pub trait Wiring {
+    /// The node that the worker runs on.
+    fn node(&self) -> NodeId;
+    /// The number of the worker in its vertex.
+    fn index(&self) -> usize;
+    /// The workers of a vertex.
+    fn workers(&self, vertex: VertexId) -> Workers;
+    /// A way from this worker to the workers of a vertex: a channel of its own, to be ended by the runtime.
+    fn post(&mut self, vertex: VertexId) -> Box<dyn Post>;
+    /// The counters of a vertex.
+    fn meter(&mut self, vertex: VertexId) -> Arc<Meter>;
+}
+
+impl<'a> Opening<'a> {
+    /// An opening of a workflow whose vertices were numbered from `offset`.
+    pub fn new(wiring: &'a mut dyn Wiring, offset: u32) -> Self {
+        Opening { wiring, offset }
+    }
+
+    /// The same opening, in a workflow that is nested in this one or that this one is nested in.
+    pub(super) fn shifted(&mut self, by: i64) -> Opening<'_> {
+        Opening { offset: shift(self.offset, by), wiring: self.wiring }
+    }
+
+    pub(super) fn id(&self, vertex: VertexId) -> VertexId {
+        VertexId(vertex.0 + self.offset)
+    }
+
+    pub(super) fn meter(&mut self, vertex: VertexId) -> Arc<Meter> {
+        self.wiring.meter(self.id(vertex))
+    }
+
+    pub(super) fn wiring(&mut self) -> &mut dyn Wiring {
+        self.wiring
+    }
+}
+
+fn shift(offset: u32, by: i64) -> u32 {
+    u32::try_from(i64::from(offset) + by).unwrap_or_default()
+}
+
+/// The vertices behind a point.
+#[derive(Debug, Default)]
+pub struct Survey {
+    offset: u32,
+    /// Vertices that run in the same worker.
+    pub fused: Vec<VertexId>,
+    /// Vertices that the worker has a link to, once for each link.
+    pub receivers: Vec<VertexId>,
+}
+
+impl Survey {
+    /// A survey of a workflow whose vertices were numbered from `offset`.
+    pub fn new(offset: u32) -> Self {
+        Survey { offset, ..Survey::default() }
+    }
+
+    /// Counts a vertex that runs in the same worker.
+    pub(super) fn fuse(&mut self, vertex: VertexId) {
+        self.fused.push(VertexId(vertex.0 + self.offset));
+    }
+
+    pub(super) fn shifted(&mut self, by: i64, survey: impl FnOnce(&mut Survey)) {
+        let offset = self.offset;
+        self.offset = shift(offset, by);
+        survey(self);
+        self.offset = offset;
+    }
+}
+
+/// An operation, prepared at most once on a node ([`Operation::conf`]).
+#[derive(Debug)]
+pub struct Prepared<O>(Arc<(O, OnceLock<Result<O, String>>)>);
+
+impl<O> Clone for Prepared<O> {
+    fn clone(&self) -> Self {
+        Prepared(Arc::clone(&self.0))
+    }
+}
+
+impl<O: Operation> Prepared<O> {
+    /// An operation that is not prepared yet.
+    pub fn new(operation: O) -> Self {
+        Prepared(Arc::new((operation, OnceLock::new())))
+    }
+
+    /// The operation as the user gave it.
+    pub fn as_given(&self) -> &O {
+        &self.0.0
+    }
+
+    /// The prepared operation.
+    ///
+    /// # Errors
+    /// When [`Operation::conf`] failed.
+    pub fn get(&self) -> Result<O> {
+        let prepared = self.0.1.get_or_init(|| {
+            let mut operation = self.0.0.clone();
+            operation.conf().map(|()| operation).map_err(|error| error.to_string())
+        });
+        prepared.clone().map_err(Error::Operation)
+    }
+}
+
+/// Recipe: the sender's half of a vertex with workers of its own.
+pub struct Deliver<S, O> {
+    vertex: VertexId,
+    strategy: S,
+    operation: Prepared<O>,
+    port: usize,
+}
+
+impl<S: Clone, O> Clone for Deliver<S, O> {
+    fn clone(&self) -> Self {
+        Deliver {
+            vertex: self.vertex,
+            strategy: self.strategy.clone(),
+            operation: self.operation.clone(),
+            port: self.port,
+        }
+    }
+}
+
+impl<S, O> Deliver<S, O> {
+    pub(super) fn new(vertex: VertexId, strategy: S, operation: Prepared<O>) -> Self {
+        Deliver { vertex, strategy, operation, port: 0 }
+    }
+}
+
+impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
+    type Outlet = Delivery<S, O>;
+
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Delivery<S, O>> {
+        let vertex = opening.id(self.vertex);
+        let operation = self.operation.get()?;
+        let wiring = opening.wiring();
+        let workers = wiring.workers(vertex);
+        let (node, sender_index) = (wiring.node(), wiring.index());
+        let outbox = Outbox::new(workers.len(), wiring.post(vertex));
+        let link =
+            LinkContext { operation: &operation, workers: &workers, port: self.port, node, sender: sender_index };
+        let sender = self.strategy.sender(&link);
+        let strategy = self.strategy.clone();
+        Ok(Delivery { vertex, strategy, operation, workers, port: self.port, node, sender_index, sender, outbox })
+    }
+
+    fn survey(&self, survey: &mut Survey) {
+        survey.receivers.push(VertexId(self.vertex.0 + survey.offset));
+    }
+
+    fn at_port(self, port: usize) -> Self {
+        Deliver { port, ..self }
+    }
+}
+
+/// The sender's half of a vertex with workers of its own.
+pub struct Delivery<S: Strategy<O>, O: Operation> {
+    sender: S::Sender,
+    outbox: Outbox<S::Message>,
+    strategy: S,
+    operation: O,
+    workers: Workers,
+    vertex: VertexId,
+    port: usize,
+    node: NodeId,
+    sender_index: usize,
+}
+
+macro_rules! link {
+    ($delivery:ident) => {
+        &LinkContext {
+            operation: &$delivery.operation,
+            workers: &$delivery.workers,
+            port: $delivery.port,
+            node: $delivery.node,
+            sender: $delivery.sender_index,
+        }
+    };
+}
+
+impl<S: Strategy<O>, O: Operation> Emit<O::In> for Delivery<S, O> {
+    #[inline(always)]
+    fn emit(&mut self, record: O::In) {
+        let blame = Blame(self.vertex);
+        self.strategy.deliver(link!(self), &mut self.sender, record, &mut self.outbox);
+        std::mem::forget(blame);
+    }
+}
+
+impl<S: Strategy<O>, O: Operation> Outlet<O::In> for Delivery<S, O> {
+    fn settle(&mut self, _records: u64) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn flush(&mut self, due: Flush) -> Result<(), Failure> {
+        let blame = Blame(self.vertex);
+        self.strategy.flush(link!(self), &mut self.sender, &mut self.outbox, due);
+        std::mem::forget(blame);
+        self.outbox.flush();
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.flush(Flush::End)
+    }
+}
+
+/// Recipe: the step from an out port to an in port.
+pub struct Ported<D, OP, IP, T> {
+    down: D,
+    ports: PhantomData<fn(OP, IP, T)>,
+}
+
+impl<D: Clone, OP, IP, T> Clone for Ported<D, OP, IP, T> {
+    fn clone(&self) -> Self {
+        Ported { down: self.down.clone(), ports: PhantomData }
+    }
+}
+
+impl<D: Downstream<T>, OP, IP: InPort<T>, T> Ported<D, OP, IP, T> {
+    pub(super) fn new(down: D) -> Self {
+        Ported { down: down.at_port(IP::INDEX), ports: PhantomData }
+    }
+}
+
+impl<Output, D, OP, IP, T> Downstream<Output> for Ported<D, OP, IP, T>
+where
+    Output: 'static,
+    T: 'static,
+    D: Downstream<T>,
+    OP: OutPort<Output>,
+    IP: InPort<T, Record = OP::Record>,
+{
+    type Outlet = PortedOutlet<D::Outlet, OP, IP, T>;
+
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Self::Outlet> {
+        Ok(PortedOutlet { next: self.down.open(opening)?, selected: 0, ports: PhantomData })
+    }
+
+    fn survey(&self, survey: &mut Survey) {
+        self.down.survey(survey);
+    }
+}
+
+/// The step from an out port to an in port.
+pub struct PortedOutlet<N, OP, IP, T> {
+    next: N,
+    selected: u64,
+    ports: PhantomData<fn(OP, IP, T)>,
+}
+
+impl<Output, N, OP, IP, T> Emit<Output> for PortedOutlet<N, OP, IP, T>
+where
+    N: Outlet<T>,
+    OP: OutPort<Output>,
+    IP: InPort<T, Record = OP::Record>,
+{
+    #[inline(always)]
+    fn emit(&mut self, output: Output) {
+        if let Ok(record) = OP::select(output) {
+            if !OP::ALL {
+                self.selected += 1;
+            }
+            self.next.emit(IP::wrap(record));
+        }
+    }
+}
+
+impl<Output, N, OP, IP, T> Outlet<Output> for PortedOutlet<N, OP, IP, T>
+where
+    Output: 'static,
+    T: 'static,
+    N: Outlet<T>,
+    OP: OutPort<Output>,
+    IP: InPort<T, Record = OP::Record>,
+{
+    fn settle(&mut self, records: u64) -> Result<(), Failure> {
+        let selected = std::mem::take(&mut self.selected);
+        self.next.settle(if OP::ALL { records } else { selected })
+    }
+
+    fn flush(&mut self, due: Flush) -> Result<(), Failure> {
+        self.next.flush(due)
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.next.finish()
+    }
+}
+
+/// Recipe: nothing stands behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Discard;
+
+impl<T: 'static> Downstream<T> for Discard {
+    type Outlet = Discard;
+
+    fn open(&self, _opening: &mut Opening<'_>) -> Result<Discard> {
+        Ok(Discard)
+    }
+
+    fn survey(&self, _survey: &mut Survey) {}
+}
+
+impl<T> Emit<T> for Discard {
+    #[inline(always)]
+    fn emit(&mut self, _record: T) {}
+}
+
+impl<T: 'static> Outlet<T> for Discard {
+    fn settle(&mut self, _records: u64) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn flush(&mut self, _due: Flush) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+thread_local! {
+    static BLAMED: std::cell::Cell<Option<VertexId>> = const { std::cell::Cell::new(None) };
+}
+
+/// Notes the vertex whose user code panicked: made before the code runs, forgotten after it, dropped only when a panic
+/// passes. Costs nothing while nothing panics.
+pub(super) struct Blame(pub VertexId);
+
+impl Drop for Blame {
+    fn drop(&mut self) {
+        BLAMED.with(|blamed| blamed.set(blamed.get().or(Some(self.0))));
+    }
+}
+
+/// The vertex that the last panic on this thread is to be blamed on, if it passed through user code.
+pub fn take_blame() -> Option<VertexId> {
+    BLAMED.with(std::cell::Cell::take)
+}

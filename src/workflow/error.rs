@@ -1,0 +1,84 @@
+//! What can be wrong with a workflow.
+
+/// The result of building or running user code.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What is wrong with a workflow, or what went wrong in an operation of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The workflow has no vertex.
+    #[error("the workflow has no vertex")]
+    Empty,
+    /// Two vertices were given one name.
+    #[error("two vertices are named `{0}`; give each a name of its own")]
+    DuplicateName(String),
+    /// An in port has no link.
+    #[error("in port `{port}` of vertex `{vertex}` is not linked")]
+    UnlinkedInPort {
+        /// The vertex.
+        vertex: String,
+        /// The port.
+        port: String,
+    },
+    /// A stream was dropped before anything was put behind it.
+    #[error("out port `{port}` of vertex `{vertex}` is not linked; put an operation behind it, or `.discard()` it")]
+    UnlinkedOutPort {
+        /// The vertex.
+        vertex: String,
+        /// The port.
+        port: String,
+    },
+    /// Records would go in circles.
+    #[error("the workflow has a cycle: {}", .0.join(" -> "))]
+    Cycle(Vec<String>),
+    /// An operation or strategy refused its configuration.
+    #[error("vertex `{vertex}`: {reason}")]
+    Vertex {
+        /// The vertex.
+        vertex: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A nested workflow has no such port, or one of another type.
+    #[error("workflow `{workflow}` has no {direction} port `{port}` of type `{record}`{hint}")]
+    NoSuchPort {
+        /// The nested workflow.
+        workflow: String,
+        /// `in` or `out`.
+        direction: &'static str,
+        /// The port asked for.
+        port: String,
+        /// The type asked for.
+        record: &'static str,
+        /// What there is instead.
+        hint: String,
+    },
+    /// A workflow with open ports was deployed.
+    #[error("port `{0}` of the workflow is open; link it, or nest the workflow in another one")]
+    OpenPort(String),
+    /// A strategy cannot be deployed on the cluster.
+    #[error("{0}")]
+    Deploy(String),
+    /// An operation failed.
+    #[error("{0}")]
+    Operation(String),
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Error {
+        Error::Operation(error.to_string())
+    }
+}
+
+impl From<String> for Error {
+    fn from(error: String) -> Error {
+        Error::Operation(error)
+    }
+}
+
+impl From<&str> for Error {
+    fn from(error: &str) -> Error {
+        Error::Operation(error.to_owned())
+    }
+}

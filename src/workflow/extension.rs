@@ -1,0 +1,228 @@
+//! Strategies that take another strategy and replace some of its hooks.
+
+use super::operation::Progress;
+use super::{
+    Cluster, Deployment, Emit, Flush, Intake, LinkContext, Operation, Origin, Outbox, Pull, Result, Strategy,
+    WorkerContext,
+};
+
+type Message<S, O> = <S as Strategy<O>>::Message;
+type Sender<S, O> = <S as Strategy<O>>::Sender;
+type State<S, O> = <S as Strategy<O>>::State;
+
+/// A strategy that is another one in all but the hooks that it writes itself. Use it as `.with(Extended(mine))`.
+///
+/// ```
+/// use skitter::prelude::*;
+/// use skitter::workflow::{Extended, Extension, Keyed, LinkContext, Outbox, React};
+///
+/// /// Keyed state, with the keys of one customer all on worker 0.
+/// #[derive(Clone)]
+/// struct Pinned(u64);
+///
+/// impl<O: Keyed<Key = u64, In: Record> + React<State: Record>> Extension<O> for Pinned {
+///     type Base = KeyedState;
+///     const NAME: &'static str = "pinned";
+///     fn base(&self) -> &KeyedState { &KeyedState }
+///
+///     fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
+///         if link.operation.key(&record) == self.0 {
+///             outbox.send(0, record);
+///         } else {
+///             self.base().deliver(link, sender, record, outbox);
+///         }
+///     }
+/// }
+///
+/// let counted = skitter::testing::run(vec![7u64, 8, 7], |numbers| {
+///     numbers.keyed_reduce(|n| *n, 0u64, |count, n| { *count += 1; (n, *count) }).with(Extended(Pinned(7)))
+/// });
+/// assert_eq!(counted.unwrap().len(), 3);
+/// ```
+pub trait Extension<O: Operation>: Clone + Send + Sync + 'static {
+    /// The strategy that is extended.
+    type Base: Strategy<O>;
+    /// The name shown in graphs.
+    const NAME: &'static str;
+
+    /// The strategy that is extended.
+    fn base(&self) -> &Self::Base;
+
+    /// See [`Strategy::deploy`].
+    ///
+    /// # Errors
+    /// As there.
+    fn deploy(&self, operation: &O, cluster: &Cluster) -> Result<Deployment> {
+        self.base().deploy(operation, cluster)
+    }
+
+    /// See [`Strategy::sender`].
+    fn sender(&self, link: &LinkContext<'_, O>) -> Sender<Self::Base, O> {
+        self.base().sender(link)
+    }
+
+    /// See [`Strategy::deliver`].
+    #[inline(always)]
+    fn deliver(
+        &self,
+        link: &LinkContext<'_, O>,
+        sender: &mut Sender<Self::Base, O>,
+        record: O::In,
+        outbox: &mut Outbox<Message<Self::Base, O>>,
+    ) {
+        self.base().deliver(link, sender, record, outbox);
+    }
+
+    /// See [`Strategy::flush`].
+    fn flush(
+        &self,
+        link: &LinkContext<'_, O>,
+        sender: &mut Sender<Self::Base, O>,
+        outbox: &mut Outbox<Message<Self::Base, O>>,
+        due: Flush,
+    ) {
+        self.base().flush(link, sender, outbox, due);
+    }
+
+    /// See [`Strategy::init`].
+    ///
+    /// # Errors
+    /// As there.
+    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<State<Self::Base, O>> {
+        self.base().init(worker)
+    }
+
+    /// See [`Strategy::process`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    fn process<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut State<Self::Base, O>,
+        message: Message<Self::Base, O>,
+        emit: &mut E,
+        peers: &mut Outbox<Message<Self::Base, O>>,
+    ) -> Result<()> {
+        self.base().process(worker, state, message, emit, peers)
+    }
+
+    /// See [`Strategy::finish`].
+    ///
+    /// # Errors
+    /// As there.
+    fn finish<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut State<Self::Base, O>,
+        emit: &mut E,
+    ) -> Result<()> {
+        self.base().finish(worker, state, emit)
+    }
+}
+
+/// Makes a [`Strategy`] of an [`Extension`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extended<X>(pub X);
+
+impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
+    type Message = Message<X::Base, O>;
+    type Sender = Sender<X::Base, O>;
+    type State = State<X::Base, O>;
+    const NAME: &'static str = X::NAME;
+    const ORIGIN: Origin = <X::Base as Strategy<O>>::ORIGIN;
+    const PEERS: bool = <X::Base as Strategy<O>>::PEERS;
+
+    fn deploy(&self, operation: &O, cluster: &Cluster) -> Result<Deployment> {
+        self.0.deploy(operation, cluster)
+    }
+
+    fn sender(&self, link: &LinkContext<'_, O>) -> Self::Sender {
+        self.0.sender(link)
+    }
+
+    #[inline(always)]
+    fn deliver(
+        &self,
+        link: &LinkContext<'_, O>,
+        sender: &mut Self::Sender,
+        record: O::In,
+        outbox: &mut Outbox<Self::Message>,
+    ) {
+        self.0.deliver(link, sender, record, outbox);
+    }
+
+    fn flush(
+        &self,
+        link: &LinkContext<'_, O>,
+        sender: &mut Self::Sender,
+        outbox: &mut Outbox<Self::Message>,
+        due: Flush,
+    ) {
+        self.0.flush(link, sender, outbox, due);
+    }
+
+    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<Self::State> {
+        self.0.init(worker)
+    }
+
+    #[inline(always)]
+    fn process<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        message: Self::Message,
+        emit: &mut E,
+        peers: &mut Outbox<Self::Message>,
+    ) -> Result<()> {
+        self.0.process(worker, state, message, emit, peers)
+    }
+
+    fn produce<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        budget: usize,
+        emit: &mut E,
+    ) -> Result<Pull> {
+        self.0.base().produce(worker, state, budget, emit)
+    }
+
+    fn progress(&self, worker: &WorkerContext<'_, O>, state: &Self::State) -> Option<Progress> {
+        self.0.base().progress(worker, state)
+    }
+
+    fn listen(&self, worker: &WorkerContext<'_, O>, intake: &mut Intake<Self::Message>) -> Result<()> {
+        self.0.base().listen(worker, intake)
+    }
+
+    fn settle<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        emit: &mut E,
+        peers: &mut Outbox<Self::Message>,
+        due: Flush,
+    ) -> Result<()> {
+        self.0.base().settle(worker, state, emit, peers, due)
+    }
+
+    fn drain(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        peers: &mut Outbox<Self::Message>,
+    ) -> Result<()> {
+        self.0.base().drain(worker, state, peers)
+    }
+
+    fn finish<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        emit: &mut E,
+    ) -> Result<()> {
+        self.0.finish(worker, state, emit)
+    }
+}

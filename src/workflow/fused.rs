@@ -1,0 +1,145 @@
+//! An operation that runs inside the worker before it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::chain::{Blame, Downstream, Failure, Opening, Outlet, Prepared, Survey};
+use super::{Emit, Error, Flush, Meter, React, Result};
+use crate::id::VertexId;
+
+/// How often a fused operation flushes while its worker is busy: soon enough for somebody who watches, seldom enough
+/// that the system calls behind it cost nothing.
+const BUSY_FLUSH: Duration = Duration::from_millis(100);
+
+/// Recipe: an operation that reacts to records where they are, and what stands behind it.
+pub struct Fused<O, D> {
+    vertex: VertexId,
+    operation: Prepared<O>,
+    down: D,
+}
+
+impl<O, D: Clone> Clone for Fused<O, D> {
+    fn clone(&self) -> Self {
+        Fused { vertex: self.vertex, operation: self.operation.clone(), down: self.down.clone() }
+    }
+}
+
+impl<O: React, D> Fused<O, D> {
+    /// The operation of `vertex`, and `down` behind it.
+    pub fn new(vertex: VertexId, operation: O, down: D) -> Self {
+        Fused { vertex, operation: Prepared::new(operation), down }
+    }
+}
+
+impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
+    type Outlet = FusedOutlet<O, D::Outlet>;
+
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Self::Outlet> {
+        let operation = self.operation.get()?;
+        Ok(FusedOutlet {
+            next: self.down.open(opening)?,
+            state: operation.init(),
+            operation,
+            emitted: 0,
+            error: None,
+            flushed: Duration::ZERO,
+            vertex: opening.id(self.vertex),
+            meter: opening.meter(self.vertex),
+        })
+    }
+
+    fn survey(&self, survey: &mut Survey) {
+        survey.fuse(self.vertex);
+        self.down.survey(survey);
+    }
+}
+
+/// An operation that reacts to records where they are.
+pub struct FusedOutlet<O: React, N> {
+    operation: O,
+    state: O::State,
+    next: N,
+    emitted: u64,
+    error: Option<Error>,
+    flushed: Duration,
+    vertex: VertexId,
+    meter: Arc<Meter>,
+}
+
+/// Counts what passes.
+pub(super) struct Counted<'a, N> {
+    pub next: &'a mut N,
+    pub count: &'a mut u64,
+}
+
+impl<T, N: Emit<T>> Emit<T> for Counted<'_, N> {
+    #[inline(always)]
+    fn emit(&mut self, record: T) {
+        *self.count += 1;
+        self.next.emit(record);
+    }
+}
+
+impl<O: React, N: Outlet<O::Out>> Emit<O::In> for FusedOutlet<O, N> {
+    #[inline(always)]
+    fn emit(&mut self, record: O::In) {
+        let blame = Blame(self.vertex);
+        let result = if O::ONE_TO_ONE {
+            self.operation.react(&mut self.state, record, &mut self.next)
+        } else {
+            let mut next = Counted { next: &mut self.next, count: &mut self.emitted };
+            self.operation.react(&mut self.state, record, &mut next)
+        };
+        std::mem::forget(blame);
+        if let Err(error) = result {
+            self.error.get_or_insert(error);
+        }
+    }
+}
+
+impl<O: React, N: Outlet<O::Out>> FusedOutlet<O, N> {
+    fn fail(&self, error: Error) -> Failure {
+        Failure { vertex: self.vertex, error }
+    }
+}
+
+impl<O: React, N: Outlet<O::Out>> Outlet<O::In> for FusedOutlet<O, N> {
+    fn settle(&mut self, records: u64) -> Result<(), Failure> {
+        let emitted = if O::ONE_TO_ONE { records } else { std::mem::take(&mut self.emitted) };
+        self.meter.add(records, emitted);
+        if let Some(error) = self.error.take() {
+            return Err(self.fail(error));
+        }
+        self.next.settle(emitted)
+    }
+
+    fn flush(&mut self, due: Flush) -> Result<(), Failure> {
+        let wanted = match due {
+            Flush::Busy { now } if now < self.flushed + BUSY_FLUSH => false,
+            Flush::Busy { now } | Flush::Idle { now } => {
+                self.flushed = now;
+                true
+            }
+            Flush::End => true,
+        };
+        if wanted {
+            let blame = Blame(self.vertex);
+            let flushed = self.operation.flush(&mut self.state);
+            std::mem::forget(blame);
+            flushed.map_err(|error| self.fail(error))?;
+        }
+        self.next.flush(due)
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        let blame = Blame(self.vertex);
+        let mut emitted = 0;
+        let mut next = Counted { next: &mut self.next, count: &mut emitted };
+        let finished = self.operation.finish(&mut self.state, &mut next);
+        std::mem::forget(blame);
+        self.meter.add(0, emitted);
+        finished.map_err(|error| self.fail(error))?;
+        self.next.settle(emitted)?;
+        self.next.finish()
+    }
+}

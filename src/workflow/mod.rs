@@ -1,0 +1,47 @@
+//! What users write: workflows of operations, and strategies that distribute them.
+//!
+//! A [`WorkflowBuilder`] gives typed [`Stream`]s; an operator on a stream puts a *vertex* behind it: an [`Operation`]
+//! with its [`Strategy`]. Links are checked by the compiler; what it cannot see is checked by
+//! [`WorkflowBuilder::build`]. The result, a [`Workflow`], is a recipe: the runtime asks its strategies where workers
+//! stand and opens a running copy of each stage in each worker.
+//!
+//! This room has no input or output, no clock and no threads; it knows nothing of actors and networks.
+
+mod builder;
+mod chain;
+mod cluster;
+mod draw;
+mod error;
+mod extension;
+mod fork;
+mod fused;
+mod graph;
+mod meter;
+mod nest;
+mod operation;
+mod outbox;
+mod port;
+mod stage;
+mod strategy;
+mod stream;
+mod verify;
+
+pub use builder::{Input, Inputs, Vertex, Workflow, WorkflowBuilder};
+pub use chain::{
+    Chain, Deliver, Discard, Downstream, Failure, Linked, Nothing, Opening, Outlet, Ported, Prepared, Survey, Upstream,
+    Wiring, take_blame,
+};
+pub use cluster::{Cluster, Deployment, NodeInfo, Place, Role, WorkerInfo, Workers};
+pub use error::{Error, Result};
+pub use extension::{Extended, Extension};
+pub use fork::Shared;
+pub use fused::Fused;
+pub use graph::{Graph, LinkInfo, VertexInfo, VertexKind};
+pub use meter::Meter;
+pub use nest::Nested;
+pub use operation::{Combine, Emit, Keyed, Operation, Passive, Progress, Pull, React, Share, Source};
+pub use outbox::{BATCH_BYTES, BATCH_RECORDS, Batch, Gate, Intake, Messages, Outbox, Post, batch_capacity};
+pub use port::{In, InPort, Out, OutPort};
+pub use stage::{Stage, StageFactory};
+pub use strategy::{Flush, LinkContext, Origin, Strategy, WorkerContext};
+pub use stream::{Branches, Placed, Sink, Stream};

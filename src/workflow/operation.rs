@@ -1,0 +1,218 @@
+//! What is done with records: the operation, its callbacks and what it can ask for.
+
+use std::convert::Infallible;
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::Result;
+use crate::codec::Record;
+
+/// Where an operation puts the records that it produces.
+///
+/// Records that one worker emits reach each receiver in the order in which they were emitted.
+pub trait Emit<T> {
+    /// Passes a record on. Never fails: what goes wrong behind it is reported by the worker that it goes wrong in.
+    fn emit(&mut self, record: T);
+}
+
+/// Data-processing logic, independent of how it is distributed.
+///
+/// The value is the operation's configuration: it is cloned for each worker, on each node. What an operation can do is
+/// said by the callback traits that it implements beside this one ([`React`], [`Keyed`], [`Combine`], [`Source`],
+/// [`Passive`]), and a strategy asks for those that it needs.
+///
+/// An operation with several in ports of different types takes their sum, an enum with a variant a port, and likewise
+/// emits an enum when it has several out ports; see [`InPort`](super::InPort) and [`OutPort`](super::OutPort).
+pub trait Operation: Clone + Send + Sync + 'static {
+    /// The records it takes; [`Infallible`] for a source.
+    type In: Send + 'static;
+    /// The records it emits; [`Infallible`] for a sink.
+    type Out: Send + 'static;
+
+    /// The name that vertices of this operation have unless they are given another.
+    const NAME: &'static str;
+    /// The names of the in ports.
+    const IN_PORTS: &'static [&'static str] = &["in"];
+    /// The names of the out ports.
+    const OUT_PORTS: &'static [&'static str] = &["out"];
+
+    /// Prepares the operation on a node: called once on each node, before any of its workers starts, on the value that
+    /// those workers then share by cloning. The place to load a model or to open a pool, behind an `Arc`.
+    ///
+    /// # Errors
+    /// An error fails the deployment before it starts.
+    fn conf(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Checks the configuration when the workflow is built.
+    ///
+    /// # Errors
+    /// The error is reported by `build()` with the name of the vertex.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// An operation that reacts to records.
+#[diagnostic::on_unimplemented(
+    message = "the operation `{Self}` lacks the callback `react`",
+    note = "the strategy of this vertex needs it; implement `skitter::workflow::React`"
+)]
+pub trait React: Operation {
+    /// What is kept between records: per key with a keyed strategy, else per worker.
+    type State: Send + 'static;
+
+    /// The state before the first record.
+    fn init(&self) -> Self::State;
+
+    /// Handles a record.
+    ///
+    /// # Errors
+    /// An error fails the deployment. The other records of the batch may still be handed in before the worker stops;
+    /// nothing that they emit is delivered.
+    ///
+    /// # Panics
+    /// A panic is caught and fails the deployment with the vertex, the worker, the node and the message.
+    fn react<E: Emit<Self::Out>>(&self, state: &mut Self::State, record: Self::In, emit: &mut E) -> Result<()>;
+
+    /// Called once for each state when all input has ended.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn finish<E: Emit<Self::Out>>(&self, state: &mut Self::State, emit: &mut E) -> Result<()> {
+        let _ = (state, emit);
+        Ok(())
+    }
+
+    /// Called when the worker has nothing to do, and about ten times a second while it is busy, so that what the operation
+    /// buffers (a line, a block of a file) reaches the outside.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn flush(&self, state: &mut Self::State) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// Whether each record gives exactly one: the runtime then need not count.
+    const ONE_TO_ONE: bool = false;
+}
+
+/// An operation whose records have a key.
+#[diagnostic::on_unimplemented(
+    message = "the operation `{Self}` lacks the callback `key`",
+    note = "the strategy of this vertex needs it; implement `skitter::workflow::Keyed`"
+)]
+pub trait Keyed: Operation {
+    /// The key: records of equal keys share a state. Its `Hash` must not depend on the process (no addresses).
+    type Key: Record + Hash + Eq + Clone;
+
+    /// The key of a record. Called in the sender to find the receiver and again in the receiver to find the state, so
+    /// it has to be cheap and to depend on the record alone.
+    fn key(&self, record: &Self::In) -> Self::Key;
+}
+
+/// A keyed operation whose records can be combined before they travel, because it is associative and commutative.
+#[diagnostic::on_unimplemented(
+    message = "the operation `{Self}` cannot combine records before they travel",
+    note = "implement `skitter::workflow::Combine`; for a reduce, give it a `merge` function"
+)]
+pub trait Combine: Keyed + React {
+    /// Some records of one key in one.
+    type Partial: Record;
+
+    /// The partial of no record.
+    fn empty(&self) -> Self::Partial;
+
+    /// Adds a record to a partial.
+    fn add(&self, partial: &mut Self::Partial, record: Self::In);
+
+    /// Joins a partial into another one.
+    fn join(&self, partial: &mut Self::Partial, other: Self::Partial);
+
+    /// Adds a partial to the state of its key and emits what is to be said about it.
+    ///
+    /// # Errors
+    /// As [`React::react`].
+    fn merge<E: Emit<Self::Out>>(
+        &self,
+        key: &Self::Key,
+        state: &mut Self::State,
+        partial: Self::Partial,
+        emit: &mut E,
+    ) -> Result<()>;
+}
+
+/// What a source says after each call of [`Source::read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pull {
+    /// There is more to read at once.
+    More,
+    /// Nothing to read now: deliver what was emitted and call again at once (the source waits by itself, or polls).
+    Again,
+    /// Nothing to read now: deliver what was emitted and call again after this time (rounded up to a millisecond).
+    After(Duration),
+    /// The source has ended.
+    End,
+}
+
+/// Which part of a source a worker reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The number of the worker, from 0.
+    pub index: usize,
+    /// How many workers there are.
+    pub of: usize,
+}
+
+/// How far a bounded source has come, in a unit of its own such as bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// What has been read.
+    pub done: u64,
+    /// What there is to read.
+    pub total: u64,
+}
+
+/// An operation that is asked for records: it reads when its worker has room for more.
+pub trait Source: Operation<In = Infallible> {
+    /// The place that a worker reads from.
+    type Reader: Send + 'static;
+
+    /// Whether several workers can read, each a share of its own.
+    const SPLITS: bool = false;
+
+    /// Opens a share.
+    ///
+    /// # Errors
+    /// An error fails the deployment before it starts, so a missing input should be found here.
+    fn open(&self, share: Share) -> Result<Self::Reader>;
+
+    /// Emits about `budget` records; fewer if that takes long. It must not wait for long either: a worker answers
+    /// nothing during a call.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn read<E: Emit<Self::Out>>(&self, reader: &mut Self::Reader, budget: usize, emit: &mut E) -> Result<Pull>;
+
+    /// How far the reader has come, if there is an end to come to.
+    fn progress(&self, reader: &Self::Reader) -> Option<Progress> {
+        let _ = reader;
+        None
+    }
+}
+
+/// An operation that is told: records come from outside when they come (a socket, an embedding program).
+///
+/// It gets a thread of its own, on which it may block.
+pub trait Passive: React {
+    /// Takes records in until the source ends or [`Intake::is_closed`](super::Intake::is_closed); runs on a thread of
+    /// its own, once for each worker. Its worker then handles them by [`React::react`].
+    ///
+    /// A call that blocks must come back within a second or so of the intake's closing, so use time-outs.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn listen(&self, share: Share, intake: &mut super::Intake<Self::In>) -> Result<()>;
+}

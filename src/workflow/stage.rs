@@ -1,0 +1,233 @@
+//! A vertex with workers of its own, together with all that runs in them.
+
+use std::sync::Arc;
+
+use super::chain::{Blame, Downstream, Failure, Opening, Outlet, Prepared, Survey};
+use super::fused::Counted;
+use super::operation::Progress;
+use super::outbox::Messages;
+use super::{
+    Batch, Cluster, Deployment, Error, Flush, Gate, Intake, Meter, Operation, Origin, Outbox, Post, Pull, Result,
+    Strategy, WorkerContext, Workers,
+};
+use crate::codec::CodecError;
+use crate::id::VertexId;
+
+/// The recipe of a stage, its types erased: what the runtime sees of a vertex that has workers.
+pub trait StageFactory: Send + Sync {
+    /// Where its records come from.
+    fn origin(&self) -> Origin;
+    /// Whether its workers send to each other.
+    fn peers(&self) -> bool;
+    /// Says which workers there are.
+    ///
+    /// # Errors
+    /// As [`Strategy::deploy`].
+    fn deploy(&self, cluster: &Cluster) -> Result<Deployment>;
+    /// Which vertices run in its workers besides its own, and which ones it sends to.
+    fn survey(&self, survey: &mut Survey);
+    /// Makes the stage of one worker.
+    ///
+    /// # Errors
+    /// When an operation cannot be prepared or a strategy's `init` fails; with the vertex it failed in.
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Stage>, Failure>;
+    /// Runs [`Strategy::listen`] for one worker; blocks until the source ends.
+    ///
+    /// # Errors
+    /// As there.
+    fn listen(&self, workers: &Workers, index: usize, gate: Box<dyn Gate>) -> Result<()>;
+    /// Reads a batch that came over the network.
+    ///
+    /// # Errors
+    /// As [`Messages::decode`].
+    fn decode(&self, bytes: &[u8]) -> Result<Box<dyn Batch>, CodecError>;
+}
+
+/// What runs in one worker.
+pub trait Stage: Send {
+    /// Handles a batch of messages and leaves it empty.
+    ///
+    /// # Errors
+    /// When an operation or the strategy fails.
+    fn process(&mut self, batch: &mut dyn Batch) -> Result<(), Failure>;
+    /// Asks a source for about `budget` records.
+    ///
+    /// # Errors
+    /// When the source or an operation behind it fails.
+    fn produce(&mut self, budget: usize) -> Result<Pull, Failure>;
+    /// Lets everything leave that waits in the worker.
+    ///
+    /// # Errors
+    /// When an operation or the strategy fails.
+    fn flush(&mut self, due: Flush) -> Result<(), Failure>;
+    /// All senders have ended.
+    ///
+    /// # Errors
+    /// When the strategy fails.
+    fn drain(&mut self) -> Result<(), Failure>;
+    /// No message will come any more: ends the operations and lets everything leave.
+    ///
+    /// # Errors
+    /// When an operation or the strategy fails.
+    fn finish(&mut self) -> Result<(), Failure>;
+    /// How far a bounded source has come.
+    fn progress(&self) -> Option<Progress>;
+}
+
+/// The recipe of a stage.
+pub(super) struct StageRecipe<S, O, D> {
+    vertex: VertexId,
+    strategy: S,
+    operation: Prepared<O>,
+    down: D,
+}
+
+impl<S, O, D> StageRecipe<S, O, D> {
+    pub(super) fn new(vertex: VertexId, strategy: S, operation: Prepared<O>, down: D) -> Self {
+        StageRecipe { vertex, strategy, operation, down }
+    }
+}
+
+impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for StageRecipe<S, O, D> {
+    fn origin(&self) -> Origin {
+        S::ORIGIN
+    }
+
+    fn peers(&self) -> bool {
+        S::PEERS
+    }
+
+    fn deploy(&self, cluster: &Cluster) -> Result<Deployment> {
+        self.strategy.deploy(self.operation.as_given(), cluster)
+    }
+
+    fn survey(&self, survey: &mut Survey) {
+        self.down.survey(survey);
+    }
+
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Stage>, Failure> {
+        let vertex = opening.id(self.vertex);
+        let fail = |error| Failure { vertex, error };
+        let operation = self.operation.get().map_err(fail)?;
+        let outlet = self.down.open(opening).map_err(fail)?;
+        let meter = opening.meter(self.vertex);
+        let wiring = opening.wiring();
+        let workers = wiring.workers(vertex);
+        let index = wiring.index();
+        let peers = if S::PEERS {
+            Outbox::new(workers.len(), wiring.post(vertex))
+        } else {
+            Outbox::new(0, Box::new(Nowhere))
+        };
+        let worker = WorkerContext { operation: &operation, workers: &workers, index };
+        let state = self.strategy.init(&worker).map_err(fail)?;
+        let strategy = self.strategy.clone();
+        Ok(Box::new(RunningStage { state, outlet, strategy, operation, peers, workers, index, vertex, meter }))
+    }
+
+    fn listen(&self, workers: &Workers, index: usize, gate: Box<dyn Gate>) -> Result<()> {
+        let operation = self.operation.get()?;
+        let worker = WorkerContext { operation: &operation, workers, index };
+        self.strategy.listen(&worker, &mut Intake::new(gate))
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Box<dyn Batch>, CodecError> {
+        Messages::<S::Message>::decode(bytes)
+    }
+}
+
+/// Of the peers of a strategy that has said that it has none.
+struct Nowhere;
+
+impl Post for Nowhere {
+    fn post(&mut self, _worker: usize, _batch: Box<dyn Batch>) {}
+
+    fn spare(&mut self, _worker: usize) -> Option<Box<dyn Batch>> {
+        None
+    }
+
+    fn load(&self, _worker: usize) -> usize {
+        0
+    }
+}
+
+struct RunningStage<S: Strategy<O>, O: Operation, N> {
+    state: S::State,
+    outlet: N,
+    strategy: S,
+    operation: O,
+    peers: Outbox<S::Message>,
+    workers: Workers,
+    index: usize,
+    vertex: VertexId,
+    meter: Arc<Meter>,
+}
+
+impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> RunningStage<S, O, N> {
+    /// Runs a hook of the strategy as user code of this vertex, with a counting outlet, and settles what it emitted.
+    #[inline(always)]
+    fn run<R>(
+        &mut self,
+        received: u64,
+        hook: impl FnOnce(
+            &S,
+            &WorkerContext<'_, O>,
+            &mut S::State,
+            &mut Counted<'_, N>,
+            &mut Outbox<S::Message>,
+        ) -> Result<R>,
+    ) -> Result<R, Failure> {
+        let blame = Blame(self.vertex);
+        let worker = WorkerContext { operation: &self.operation, workers: &self.workers, index: self.index };
+        let mut emitted = 0;
+        let mut outlet = Counted { next: &mut self.outlet, count: &mut emitted };
+        let result = hook(&self.strategy, &worker, &mut self.state, &mut outlet, &mut self.peers);
+        std::mem::forget(blame);
+        self.meter.add(received, emitted);
+        let result = result.map_err(|error| Failure { vertex: self.vertex, error })?;
+        self.outlet.settle(emitted)?;
+        Ok(result)
+    }
+}
+
+impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> Stage for RunningStage<S, O, N> {
+    fn process(&mut self, batch: &mut dyn Batch) -> Result<(), Failure> {
+        let Some(messages) = batch.as_any_mut().downcast_mut::<Messages<S::Message>>() else {
+            let error = Error::Operation("received a batch of another type".to_owned());
+            return Err(Failure { vertex: self.vertex, error });
+        };
+        let received = messages.0.len() as u64;
+        self.run(received, |strategy, worker, state, outlet, peers| {
+            for message in messages.0.drain(..) {
+                strategy.process(worker, state, message, outlet, peers)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn produce(&mut self, budget: usize) -> Result<Pull, Failure> {
+        self.run(0, |strategy, worker, state, outlet, _| strategy.produce(worker, state, budget, outlet))
+    }
+
+    fn flush(&mut self, due: Flush) -> Result<(), Failure> {
+        self.run(0, |strategy, worker, state, outlet, peers| strategy.settle(worker, state, outlet, peers, due))?;
+        self.peers.flush();
+        self.outlet.flush(due)
+    }
+
+    fn drain(&mut self) -> Result<(), Failure> {
+        self.run(0, |strategy, worker, state, _, peers| strategy.drain(worker, state, peers))?;
+        self.peers.flush();
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.run(0, |strategy, worker, state, outlet, _| strategy.finish(worker, state, outlet))?;
+        self.outlet.finish()
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let worker = WorkerContext { operation: &self.operation, workers: &self.workers, index: self.index };
+        self.strategy.progress(&worker, &self.state)
+    }
+}

@@ -1,0 +1,239 @@
+//! How an operation is distributed: the strategy and what its hooks get to see.
+
+use std::time::Duration;
+
+use super::chain::{Deliver, Downstream, Upstream};
+use super::stage::StageRecipe;
+use super::{Cluster, Deployment, Emit, Graph, Intake, Operation, Outbox, Prepared, Pull, Result, Role, Workers};
+use crate::codec::Record;
+use crate::id::{NodeId, VertexId};
+use super::operation::Progress;
+
+/// Where the records of a vertex come from, if not from links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From other vertices, by links.
+    Links,
+    /// [`Strategy::produce`] is asked for them.
+    Produce,
+    /// [`Strategy::listen`] takes them in, on a thread of its own.
+    Listen,
+}
+
+/// What the hooks on the sender's side see.
+#[derive(Debug)]
+pub struct LinkContext<'a, O> {
+    /// The operation of the receiving vertex.
+    pub operation: &'a O,
+    /// The workers of the receiving vertex; an outbox numbers them in this order.
+    pub workers: &'a Workers,
+    /// The in port of the receiving vertex, by its place in [`Operation::IN_PORTS`].
+    pub port: usize,
+    /// The node that the sender runs on.
+    pub node: NodeId,
+    /// The number of the sender among the workers of its own vertex.
+    pub sender: usize,
+}
+
+/// What the hooks in a worker see.
+#[derive(Debug)]
+pub struct WorkerContext<'a, O> {
+    /// The operation.
+    pub operation: &'a O,
+    /// All workers of the vertex.
+    pub workers: &'a Workers,
+    /// The number of this worker.
+    pub index: usize,
+}
+
+impl<O> WorkerContext<'_, O> {
+    /// The role of this worker.
+    pub fn role(&self) -> &Role {
+        &self.workers[self.index].role
+    }
+}
+
+/// Why a flush is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// The worker is busy; this comes about every millisecond. `now` is the time since the worker started.
+    Busy {
+        /// Time since the worker started.
+        now: Duration,
+    },
+    /// The worker has nothing to do.
+    Idle {
+        /// Time since the worker started.
+        now: Duration,
+    },
+    /// No more records will come.
+    End,
+}
+
+/// Distribution logic: where workers stand, who gets a record, what a worker does with it.
+///
+/// A strategy is generic over the operations that it can distribute: it asks for the callbacks that it needs,
+/// `impl<O: Keyed + React> Strategy<O> for KeyedState`. All built-in strategies are written on this trait, and a
+/// user's can do what they can. To take a strategy as it is and replace a hook, see
+/// [`Extension`](super::Extension).
+///
+/// Guarantees: messages from one sender to one worker arrive in the order of sending; a worker runs one hook at a time.
+#[diagnostic::on_unimplemented(
+    message = "the strategy `{Self}` cannot distribute the operation `{O}`",
+    note = "the operation lacks a callback that the strategy needs, or its records cannot travel"
+)]
+pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
+    /// What travels to a worker.
+    type Message: Record;
+    /// What a sender keeps between records, for example whose turn it is.
+    type Sender: Send + 'static;
+    /// What a worker keeps.
+    type State: Send + 'static;
+
+    /// The name shown in graphs.
+    const NAME: &'static str;
+    /// Where records come from, if not by links.
+    const ORIGIN: Origin = Origin::Links;
+    /// Whether workers send messages to workers of the same vertex ([`process`](Strategy::process) and
+    /// [`drain`](Strategy::drain) may then use their outbox).
+    const PEERS: bool = false;
+
+    /// Says which workers there are. Runs once, on the master; must depend on its arguments alone.
+    ///
+    /// # Errors
+    /// An error fails the deployment before anything starts.
+    fn deploy(&self, operation: &O, cluster: &Cluster) -> Result<Deployment>;
+
+    /// The state of a sender, made in each worker that has a link to the vertex.
+    fn sender(&self, link: &LinkContext<'_, O>) -> Self::Sender;
+
+    /// Picks the receiver of a record. Runs in the *sender's* worker, for each record, in its loop.
+    fn deliver(
+        &self,
+        link: &LinkContext<'_, O>,
+        sender: &mut Self::Sender,
+        record: O::In,
+        outbox: &mut Outbox<Self::Message>,
+    );
+
+    /// Lets go of what a sender has kept back. With [`Flush::End`] it must keep nothing.
+    fn flush(
+        &self,
+        link: &LinkContext<'_, O>,
+        sender: &mut Self::Sender,
+        outbox: &mut Outbox<Self::Message>,
+        due: Flush,
+    ) {
+        let _ = (link, sender, outbox, due);
+    }
+
+    /// The state of a worker.
+    ///
+    /// # Errors
+    /// An error fails the deployment before it starts.
+    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<Self::State>;
+
+    /// Handles a message in a worker.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn process<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        message: Self::Message,
+        emit: &mut E,
+        peers: &mut Outbox<Self::Message>,
+    ) -> Result<()>;
+
+    /// Emits about `budget` records; only called with [`Origin::Produce`].
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn produce<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        budget: usize,
+        emit: &mut E,
+    ) -> Result<Pull> {
+        let _ = (worker, state, budget, emit);
+        Ok(Pull::End)
+    }
+
+    /// How far a bounded source has come, if it knows.
+    fn progress(&self, worker: &WorkerContext<'_, O>, state: &Self::State) -> Option<Progress> {
+        let _ = (worker, state);
+        None
+    }
+
+    /// Takes records in from outside; only called with [`Origin::Listen`], on a thread of its own.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn listen(&self, worker: &WorkerContext<'_, O>, intake: &mut Intake<Self::Message>) -> Result<()> {
+        let _ = (worker, intake);
+        Ok(())
+    }
+
+    /// Lets a worker emit, or send to its peers, what it has kept back while it was busy.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn settle<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        emit: &mut E,
+        peers: &mut Outbox<Self::Message>,
+        due: Flush,
+    ) -> Result<()> {
+        let _ = (worker, state, emit, peers, due);
+        Ok(())
+    }
+
+    /// Called when all senders have ended; messages from peers may still follow. With [`Strategy::PEERS`], the last
+    /// time at which a worker may begin to send to them on its own.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn drain(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        peers: &mut Outbox<Self::Message>,
+    ) -> Result<()> {
+        let _ = (worker, state, peers);
+        Ok(())
+    }
+
+    /// Called once, when no message will come any more.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn finish<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        emit: &mut E,
+    ) -> Result<()> {
+        let _ = (worker, state, emit);
+        Ok(())
+    }
+
+    /// Joins the operation to what is before and behind it. The default gives the vertex workers of its own;
+    /// [`Chained`](crate::strategies::Chained) runs it inside the workers before it instead.
+    #[doc(hidden)]
+    fn close<U: Upstream<O::In>, D: Downstream<O::Out>>(
+        self,
+        vertex: VertexId,
+        operation: O,
+        upstream: U,
+        down: D,
+        graph: &Graph,
+    ) {
+        let operation = Prepared::new(operation);
+        graph.add_stage(vertex, StageRecipe::new(vertex, self.clone(), operation.clone(), down));
+        upstream.close(Deliver::new(vertex, self, operation), graph);
+    }
+}

@@ -1,0 +1,274 @@
+//! Typed streams: what operators are called on.
+
+use std::marker::PhantomData;
+
+use super::chain::{Chain, Discard, Downstream, Linked, Upstream};
+use super::fork::{Branches as Forked, Fork, Shared, Split};
+use super::graph::Graph;
+use super::{In, InPort, Input, Operation, Out, OutPort, Strategy};
+use crate::id::VertexId;
+
+/// The records that leave an out port, before anything is put behind it.
+///
+/// A stream is used once: an operator takes it and gives the stream behind the new vertex. To put several vertices
+/// behind it, make it [`shared`](Stream::shared). Functions that take and give streams name only what is in them:
+///
+/// ```
+/// use skitter::prelude::*;
+/// use skitter::workflow::Chain;
+///
+/// fn squares<C: Chain<Out = u64>>(numbers: Stream<C>) -> Stream<impl Chain<Out = u64>> {
+///     numbers.map(|n| n * n)
+/// }
+/// let squared = skitter::testing::run(vec![1u64, 2, 3], |numbers| squares(numbers.shared()));
+/// assert_eq!(squared.unwrap(), [1, 4, 9]);
+/// ```
+#[must_use = "nothing stands behind this stream; end it with an operation, or with `.discard()`"]
+pub struct Stream<C, P = Out> {
+    pub(super) chain: C,
+    pub(super) graph: Graph,
+    pub(super) port: PhantomData<fn(P)>,
+}
+
+/// A vertex behind a link (or behind nothing), its strategy still to be chosen.
+#[derive(Debug)]
+pub struct Placed<U, O, S> {
+    pub(super) upstream: U,
+    pub(super) operation: O,
+    pub(super) strategy: S,
+    pub(super) vertex: VertexId,
+}
+
+impl<O: Operation, U: Upstream<O::In>, S: Strategy<O>> Chain for Placed<U, O, S> {
+    type Out = O::Out;
+
+    fn close<D: Downstream<O::Out>>(self, down: D, graph: &Graph) {
+        graph.closed(self.vertex);
+        self.strategy.close(self.vertex, self.operation, self.upstream, down, graph);
+    }
+
+    fn vertex(&self) -> VertexId {
+        self.vertex
+    }
+}
+
+/// A vertex that has been put behind port `OP` of `C`.
+type Behind<C, OP, IP, O, S> = Placed<Linked<C, OP, IP>, O, S>;
+
+impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
+    pub(super) fn new(chain: C, graph: Graph) -> Self {
+        Stream { chain, graph, port: PhantomData }
+    }
+
+    /// Puts an operation with one in port behind the stream. All operators are written with this.
+    pub fn vertex<O, S>(self, operation: O, strategy: S) -> Stream<Behind<C, P, In, O, S>>
+    where
+        O: Operation<In = P::Record>,
+        S: Strategy<O>,
+    {
+        self.vertex_at::<In, Out, O, S>(operation, strategy)
+    }
+
+    /// As [`vertex`](Stream::vertex), by in port `IP` of the operation and giving its out port `OP`.
+    pub fn vertex_at<IP, OP, O, S>(self, operation: O, strategy: S) -> Stream<Behind<C, P, IP, O, S>, OP>
+    where
+        O: Operation,
+        S: Strategy<O>,
+        IP: InPort<O::In, Record = P::Record>,
+        OP: OutPort<O::Out>,
+    {
+        let vertex = self.graph.add_vertex(&operation, S::NAME);
+        self.graph.add_link((self.chain.vertex(), P::INDEX), (vertex, IP::INDEX));
+        let upstream = Linked { chain: self.chain, ports: PhantomData };
+        Stream::new(Placed { upstream, operation, strategy, vertex }, self.graph)
+    }
+
+    /// Ends the stream in a sink.
+    pub fn sink<O, S>(self, operation: O, strategy: S) -> Sink<Behind<C, P, In, O, S>>
+    where
+        O: Operation<In = P::Record>,
+        S: Strategy<O>,
+    {
+        let Stream { chain, graph, .. } = self.vertex_at::<In, Out, O, S>(operation, strategy);
+        Sink { chain: Some(chain), graph }
+    }
+
+    /// Links the stream to an in port of a vertex that was made before.
+    pub fn to<O, S, IP>(self, input: &Input<O, S, IP>)
+    where
+        O: Operation,
+        S: Strategy<O>,
+        IP: InPort<O::In, Record = P::Record>,
+    {
+        self.graph.add_link((self.chain.vertex(), P::INDEX), (input.vertex, IP::INDEX));
+        let linked = Linked::<C, P, IP> { chain: self.chain, ports: PhantomData };
+        linked.close(input.deliver(), &self.graph);
+    }
+
+    /// Drops the records of this stream.
+    pub fn discard(self) {
+        self.chain.close(Discard, &self.graph);
+    }
+
+    /// A stream that can be cloned, so that several vertices can stand behind it; each gets every record. Records pass
+    /// it in batches, and are cloned for all vertices but one.
+    pub fn shared(self) -> Stream<Shared<P::Record>>
+    where
+        P::Record: Clone + Send,
+    {
+        let (graph, vertex) = (self.graph, self.chain.vertex());
+        let branches = Forked::new();
+        let shared = Shared { vertex, branches: branches.clone(), shift: 0 };
+        let linked = Linked::<C, P, In> { chain: self.chain, ports: PhantomData };
+        linked.close(Fork::new(None, 0, branches), &graph);
+        Stream::new(shared, graph)
+    }
+}
+
+impl<C: Chain, P> Stream<C, P> {
+    /// Several out ports of the last vertex: a stream for each.
+    ///
+    /// ```
+    /// use skitter::operations::{Accept, Filter, Reject};
+    /// use skitter::prelude::*;
+    ///
+    /// let odd = skitter::testing::run(vec![1u64, 2, 3], |numbers| {
+    ///     let ports = numbers.filter(|n| n % 2 == 0).ports();
+    ///     ports.stream(Accept).discard();
+    ///     ports.stream(Reject)
+    /// });
+    /// assert_eq!(odd.unwrap(), [1, 3]);
+    /// ```
+    pub fn ports(self) -> Branches<C::Out>
+    where
+        C::Out: Send,
+    {
+        let vertex = self.chain.vertex();
+        let split = Split::new();
+        self.chain.close(split.clone(), &self.graph);
+        Branches { vertex, split, graph: self.graph }
+    }
+}
+
+/// The out ports of an operation that has several.
+pub struct Branches<O> {
+    vertex: VertexId,
+    split: Split<O>,
+    graph: Graph,
+}
+
+impl<O: Send + 'static> Branches<O> {
+    /// The stream of a port. A port that is not asked for drops its records; each can be asked for once, and shared.
+    pub fn stream<P: OutPort<O>>(&self, port: P) -> Stream<PortOf<O, P>>
+    where
+        P::Record: Send,
+    {
+        let _ = port;
+        Stream::new(PortOf { vertex: self.vertex, split: self.split.clone(), port: PhantomData }, self.graph.clone())
+    }
+}
+
+/// One out port of an operation that has several.
+pub struct PortOf<O, P> {
+    vertex: VertexId,
+    split: Split<O>,
+    port: PhantomData<fn(P)>,
+}
+
+impl<O: Send + 'static, P: OutPort<O>> Chain for PortOf<O, P> {
+    type Out = P::Record;
+
+    fn close<D: Downstream<P::Record>>(self, down: D, _graph: &Graph) {
+        self.split.add::<P, D>(down);
+    }
+
+    fn vertex(&self) -> VertexId {
+        self.vertex
+    }
+}
+
+impl<T: Clone + Send + 'static> Clone for Stream<Shared<T>> {
+    fn clone(&self) -> Self {
+        Stream { chain: self.chain.clone(), graph: self.graph.clone(), port: PhantomData }
+    }
+}
+
+/// The methods that streams and sinks share.
+macro_rules! vertex_settings {
+    () => {
+        /// Gives the vertex a name, unique in the workflow; otherwise it has that of its operation, with a number
+        /// behind it from the second on.
+        pub fn named(self, name: &str) -> Self {
+            if let Some(vertex) = self.settings_of() {
+                self.graph.rename(vertex, name);
+            }
+            self
+        }
+
+        /// Asks for this number of workers in all; a strategy with a fixed number of its own does not heed it.
+        pub fn parallelism(self, workers: usize) -> Self {
+            if let Some(vertex) = self.settings_of() {
+                self.graph.edit(vertex, |info| info.parallelism = Some(workers.max(1)));
+            }
+            self
+        }
+    };
+}
+
+impl<U, O, S, P> Stream<Placed<U, O, S>, P>
+where
+    O: Operation,
+    U: Upstream<O::In>,
+    S: Strategy<O>,
+    P: OutPort<O::Out>,
+{
+    fn settings_of(&self) -> Option<VertexId> {
+        Some(self.chain.vertex)
+    }
+
+    vertex_settings!();
+
+    /// Distributes the operation by another strategy.
+    pub fn with<S2: Strategy<O>>(self, strategy: S2) -> Stream<Placed<U, O, S2>, P> {
+        let Placed { upstream, operation, vertex, .. } = self.chain;
+        self.graph.edit(vertex, |info| S2::NAME.clone_into(&mut info.strategy));
+        Stream::new(Placed { upstream, operation, strategy, vertex }, self.graph)
+    }
+}
+
+/// A vertex at the end of a workflow. It needs nothing behind it; its strategy and name can still be set.
+pub struct Sink<C: Chain> {
+    chain: Option<C>,
+    graph: Graph,
+}
+
+impl<C: Chain> Drop for Sink<C> {
+    fn drop(&mut self) {
+        if let Some(chain) = self.chain.take() {
+            chain.close(Discard, &self.graph);
+        }
+    }
+}
+
+impl<U, O, S> Sink<Placed<U, O, S>>
+where
+    O: Operation,
+    U: Upstream<O::In>,
+    S: Strategy<O>,
+{
+    fn settings_of(&self) -> Option<VertexId> {
+        self.chain.as_ref().map(|chain| chain.vertex)
+    }
+
+    vertex_settings!();
+
+    /// Distributes the operation by another strategy.
+    pub fn with<S2: Strategy<O>>(mut self, strategy: S2) -> Sink<Placed<U, O, S2>> {
+        let graph = self.graph.clone();
+        let chain = self.chain.take().map(|Placed { upstream, operation, vertex, .. }| {
+            graph.edit(vertex, |info| S2::NAME.clone_into(&mut info.strategy));
+            Placed { upstream, operation, strategy, vertex }
+        });
+        Sink { chain, graph }
+    }
+}
