@@ -82,7 +82,8 @@ pub fn encode_batch<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(),
     bytes.push(form);
     bytes.extend_from_slice(&(records.len() as u32).to_le_bytes());
     match form {
-        FORM_U64 => bytes.extend(records.iter().filter_map(|r| (r as &dyn Any).downcast_ref::<u64>()).flat_map(|n| n.to_le_bytes())),
+        FORM_U64 => bytes
+            .extend(records.iter().filter_map(|r| (r as &dyn Any).downcast_ref::<u64>()).flat_map(|n| n.to_le_bytes())),
         FORM_U64_PAIR => {
             for (a, b) in records.iter().filter_map(|r| (r as &dyn Any).downcast_ref::<(u64, u64)>()) {
                 bytes.extend_from_slice(&a.to_le_bytes());

@@ -51,12 +51,10 @@ impl WorkflowBuilder {
     }
 
     /// A vertex behind nothing: a source with its strategy.
-    pub fn source_with<O: Operation, S: Strategy<O>>(
-        &self,
-        operation: O,
-        strategy: S,
-    ) -> Stream<Placed<Nothing, O, S>> 
-    where Out: OutPort<O::Out> {
+    pub fn source_with<O: Operation, S: Strategy<O>>(&self, operation: O, strategy: S) -> Stream<Placed<Nothing, O, S>>
+    where
+        Out: OutPort<O::Out>,
+    {
         let vertex = self.graph.add_vertex(&operation, S::NAME);
         if S::ORIGIN == Origin::Links {
             let reason = format!("strategy `{}` cannot distribute a source", S::NAME);
@@ -258,7 +256,8 @@ impl Workflow {
     /// A number that two nodes compare to know that they built the same workflow: equal for equal vertices, ports,
     /// types and links, whatever the process. It does not see into user code; the build's fingerprint does.
     pub fn fingerprint(&self) -> u64 {
-        let links: Vec<_> = self.links.iter().map(|link| (link.from.0.0, link.from.1, link.to.0.0, link.to.1)).collect();
+        let links: Vec<_> =
+            self.links.iter().map(|link| (link.from.0.0, link.from.1, link.to.0.0, link.to.1)).collect();
         let vertices: Vec<_> = self
             .vertices
             .iter()

@@ -44,4 +44,4 @@ pub use outbox::{BATCH_BYTES, BATCH_RECORDS, Batch, Gate, Intake, Messages, Outb
 pub use port::{In, InPort, Out, OutPort};
 pub use stage::{Stage, StageFactory};
 pub use strategy::{Flush, LinkContext, Origin, Strategy, WorkerContext};
-pub use stream::{Branches, Placed, Sink, Stream};
+pub use stream::{Behind, Branches, Placed, Sink, Stream};

@@ -56,10 +56,12 @@ impl WorkflowBuilder {
             data.named.push(true);
             data.closed.push(true);
         }
-        data.links.extend(inner.links.into_iter().map(|link| LinkInfo {
-            from: (shift(link.from.0), link.from.1),
-            to: (shift(link.to.0), link.to.1),
-        }));
+        data.links.extend(
+            inner
+                .links
+                .into_iter()
+                .map(|link| LinkInfo { from: (shift(link.from.0), link.from.1), to: (shift(link.to.0), link.to.1) }),
+        );
         for (vertex, (inner_offset, stage)) in inner.stages {
             data.stages.insert(shift(vertex), (inner_offset + offset, stage));
         }
@@ -103,8 +105,7 @@ impl Nested {
 
     fn no_such_port<T>(&self, direction: &'static str, port: &str, ports: &BTreeMap<String, OpenPort>) {
         let there: Vec<_> = ports.iter().map(|(name, port)| format!("`{name}: {}`", port.record)).collect();
-        let hint =
-            if there.is_empty() { String::new() } else { format!("; there is {}", there.join(", ")) };
+        let hint = if there.is_empty() { String::new() } else { format!("; there is {}", there.join(", ")) };
         let (workflow, port) = (self.name.clone(), port.to_owned());
         self.graph.fail(Error::NoSuchPort { workflow, direction, port, record: type_name::<T>(), hint });
     }

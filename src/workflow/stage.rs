@@ -114,11 +114,8 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
         let wiring = opening.wiring();
         let workers = wiring.workers(vertex);
         let index = wiring.index();
-        let peers = if S::PEERS {
-            Outbox::new(workers.len(), wiring.post(vertex))
-        } else {
-            Outbox::new(0, Box::new(Nowhere))
-        };
+        let peers =
+            if S::PEERS { Outbox::new(workers.len(), wiring.post(vertex)) } else { Outbox::new(0, Box::new(Nowhere)) };
         let worker = WorkerContext { operation: &operation, workers: &workers, index };
         let state = self.strategy.init(&worker).map_err(fail)?;
         let strategy = self.strategy.clone();

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::chain::{Deliver, Downstream, Upstream};
+use super::operation::Progress;
 use super::stage::StageRecipe;
 use super::{Cluster, Deployment, Emit, Graph, Intake, Operation, Outbox, Prepared, Pull, Result, Role, Workers};
 use crate::codec::Record;
 use crate::id::{NodeId, VertexId};
-use super::operation::Progress;
 
 /// Where the records of a vertex come from, if not from links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,8 +52,8 @@ impl<O: Operation, U: Upstream<O::In>, S: Strategy<O>> Chain for Placed<U, O, S>
     }
 }
 
-/// A vertex that has been put behind port `OP` of `C`.
-type Behind<C, OP, IP, O, S> = Placed<Linked<C, OP, IP>, O, S>;
+/// A vertex that has been put behind out port `OP` of `C`, linked by its in port `IP`.
+pub type Behind<C, OP, O, S, IP = In> = Placed<Linked<C, OP, IP>, O, S>;
 
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     pub(super) fn new(chain: C, graph: Graph) -> Self {
@@ -61,7 +61,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     }
 
     /// Puts an operation with one in port behind the stream. All operators are written with this.
-    pub fn vertex<O, S>(self, operation: O, strategy: S) -> Stream<Behind<C, P, In, O, S>>
+    pub fn vertex<O, S>(self, operation: O, strategy: S) -> Stream<Behind<C, P, O, S>>
     where
         O: Operation<In = P::Record>,
         S: Strategy<O>,
@@ -70,7 +70,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     }
 
     /// As [`vertex`](Stream::vertex), by in port `IP` of the operation and giving its out port `OP`.
-    pub fn vertex_at<IP, OP, O, S>(self, operation: O, strategy: S) -> Stream<Behind<C, P, IP, O, S>, OP>
+    pub fn vertex_at<IP, OP, O, S>(self, operation: O, strategy: S) -> Stream<Behind<C, P, O, S, IP>, OP>
     where
         O: Operation,
         S: Strategy<O>,
@@ -84,7 +84,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     }
 
     /// Ends the stream in a sink.
-    pub fn sink<O, S>(self, operation: O, strategy: S) -> Sink<Behind<C, P, In, O, S>>
+    pub fn sink<O, S>(self, operation: O, strategy: S) -> Sink<Behind<C, P, O, S>>
     where
         O: Operation<In = P::Record>,
         S: Strategy<O>,

@@ -66,9 +66,7 @@ pub(super) fn acyclic(vertices: &[VertexInfo], links: &[LinkInfo]) -> Result<()>
     let mut path = Vec::new();
     while !path.contains(&at) {
         path.push(at);
-        let back = links.iter().find(|link| {
-            link.to.0 == VertexId(at as u32) && before[link.from.0.0 as usize] > 0
-        });
+        let back = links.iter().find(|link| link.to.0 == VertexId(at as u32) && before[link.from.0.0 as usize] > 0);
         match back {
             Some(link) => at = link.from.0.0 as usize,
             None => break,
