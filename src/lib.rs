@@ -1,4 +1,6 @@
 //! Skitter
 pub mod codec;
 pub mod id;
+pub mod operations;
+pub mod strategies;
 pub mod workflow;

@@ -174,6 +174,8 @@ pub struct Survey {
     pub fused: Vec<VertexId>,
     /// Vertices that the worker has a link to, once for each link.
     pub receivers: Vec<VertexId>,
+    /// Whether an operation in the worker may wait for something outside.
+    pub blocks: bool,
 }
 
 impl Survey {
@@ -182,9 +184,10 @@ impl Survey {
         Survey { offset, ..Survey::default() }
     }
 
-    /// Counts a vertex that runs in the same worker.
-    pub(super) fn fuse(&mut self, vertex: VertexId) {
+    /// Counts a vertex that runs in the same worker, and whether its operation may wait.
+    pub(super) fn fuse(&mut self, vertex: VertexId, blocks: bool) {
         self.fused.push(VertexId(vertex.0 + self.offset));
+        self.blocks |= blocks;
     }
 
     pub(super) fn shifted(&mut self, by: i64, survey: impl FnOnce(&mut Survey)) {

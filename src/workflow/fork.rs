@@ -84,7 +84,7 @@ impl<T: Clone + Send + 'static> Downstream<T> for Fork<T> {
 
     fn survey(&self, survey: &mut Survey) {
         if let Some(vertex) = self.vertex {
-            survey.fuse(vertex);
+            survey.fuse(vertex, false);
         }
         self.branches.survey(survey, self.shift);
     }

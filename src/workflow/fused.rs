@@ -7,9 +7,9 @@ use super::chain::{Blame, Downstream, Failure, Opening, Outlet, Prepared, Survey
 use super::{Emit, Error, Flush, Meter, React, Result};
 use crate::id::VertexId;
 
-/// How often a fused operation flushes while its worker is busy: soon enough for somebody who watches, seldom enough
+/// How often an operation flushes while its worker is busy: soon enough for somebody who watches, seldom enough
 /// that the system calls behind it cost nothing.
-const BUSY_FLUSH: Duration = Duration::from_millis(100);
+pub(super) const BUSY_FLUSH: Duration = Duration::from_millis(100);
 
 /// Recipe: an operation that reacts to records where they are, and what stands behind it.
 pub struct Fused<O, D> {
@@ -49,7 +49,7 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
     }
 
     fn survey(&self, survey: &mut Survey) {
-        survey.fuse(self.vertex);
+        survey.fuse(self.vertex, O::BLOCKS);
         self.down.survey(survey);
     }
 }

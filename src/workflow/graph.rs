@@ -137,6 +137,11 @@ impl Graph {
         self.0.borrow_mut().errors.push(error);
     }
 
+    /// Makes `build()` fail with this reason, naming the vertex.
+    pub fn refuse(&self, vertex: VertexId, reason: &str) {
+        self.check_failed(vertex, Error::Operation(reason.to_owned()));
+    }
+
     pub(super) fn check_failed(&self, vertex: VertexId, error: Error) {
         let name = self.0.borrow().vertices[vertex.0 as usize].name.clone();
         self.fail(Error::Vertex { vertex: name, reason: error.to_string() });

@@ -35,6 +35,9 @@ pub trait Operation: Clone + Send + Sync + 'static {
     const IN_PORTS: &'static [&'static str] = &["in"];
     /// The names of the out ports.
     const OUT_PORTS: &'static [&'static str] = &["out"];
+    /// Whether a callback may wait for something outside (a full channel, a disk, a terminal). Its workers then do not
+    /// keep others from running meanwhile; that costs a few microseconds a batch.
+    const BLOCKS: bool = false;
 
     /// Prepares the operation on a node: called once on each node, before any of its workers starts, on the value that
     /// those workers then share by cloning. The place to load a model or to open a pool, behind an `Arc`.
@@ -116,14 +119,14 @@ pub trait Keyed: Operation {
 /// A keyed operation whose records can be combined before they travel, because it is associative and commutative.
 #[diagnostic::on_unimplemented(
     message = "the operation `{Self}` cannot combine records before they travel",
-    note = "implement `skitter::workflow::Combine`; for a reduce, give it a `merge` function"
+    note = "implement `skitter::workflow::Combine`, or use `.keyed_combine(...)` in place of `.keyed_reduce(...)`"
 )]
 pub trait Combine: Keyed + React {
     /// Some records of one key in one.
     type Partial: Record;
 
-    /// The partial of no record.
-    fn empty(&self) -> Self::Partial;
+    /// The partial of one record.
+    fn start(&self, record: Self::In) -> Self::Partial;
 
     /// Adds a record to a partial.
     fn add(&self, partial: &mut Self::Partial, record: Self::In);
@@ -180,8 +183,10 @@ pub trait Source: Operation<In = Infallible> {
     /// The place that a worker reads from.
     type Reader: Send + 'static;
 
-    /// Whether several workers can read, each a share of its own.
-    const SPLITS: bool = false;
+    /// Whether several workers can read, each a share of its own; otherwise one worker has the only share.
+    fn splits(&self) -> bool {
+        false
+    }
 
     /// Opens a share.
     ///

@@ -1,9 +1,10 @@
 //! A vertex with workers of its own, together with all that runs in them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chain::{Blame, Downstream, Failure, Opening, Outlet, Prepared, Survey};
-use super::fused::Counted;
+use super::fused::{BUSY_FLUSH, Counted};
 use super::operation::Progress;
 use super::outbox::Messages;
 use super::{
@@ -102,6 +103,7 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
     }
 
     fn survey(&self, survey: &mut Survey) {
+        survey.blocks |= O::BLOCKS;
         self.down.survey(survey);
     }
 
@@ -119,7 +121,18 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
         let worker = WorkerContext { operation: &operation, workers: &workers, index };
         let state = self.strategy.init(&worker).map_err(fail)?;
         let strategy = self.strategy.clone();
-        Ok(Box::new(RunningStage { state, outlet, strategy, operation, peers, workers, index, vertex, meter }))
+        Ok(Box::new(RunningStage {
+            state,
+            outlet,
+            strategy,
+            operation,
+            peers,
+            workers,
+            index,
+            vertex,
+            meter,
+            settled: Duration::ZERO,
+        }))
     }
 
     fn listen(&self, workers: &Workers, index: usize, gate: Box<dyn Gate>) -> Result<()> {
@@ -158,6 +171,8 @@ struct RunningStage<S: Strategy<O>, O: Operation, N> {
     index: usize,
     vertex: VertexId,
     meter: Arc<Meter>,
+    /// When the strategy last settled.
+    settled: Duration,
 }
 
 impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> RunningStage<S, O, N> {
@@ -207,7 +222,12 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> Stage for RunningStage<S, 
     }
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
-        self.run(0, |strategy, worker, state, outlet, peers| strategy.settle(worker, state, outlet, peers, due))?;
+        if !matches!(due, Flush::Busy { now } if now < self.settled + BUSY_FLUSH) {
+            self.run(0, |strategy, worker, state, outlet, peers| strategy.settle(worker, state, outlet, peers, due))?;
+            if let Flush::Busy { now } | Flush::Idle { now } = due {
+                self.settled = now;
+            }
+        }
         self.peers.flush();
         self.outlet.flush(due)
     }

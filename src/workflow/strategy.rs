@@ -176,7 +176,8 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Lets a worker emit, or send to its peers, what it has kept back while it was busy.
+    /// Lets a worker emit, or send to its peers, what it has kept back, and its operation flush. Called when the worker
+    /// has nothing to do and about ten times a second while it is busy.
     ///
     /// # Errors
     /// An error fails the deployment.

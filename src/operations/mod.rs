@@ -1,0 +1,28 @@
+//! The built-in operations, one a file, each with the operator by which it is put behind a stream.
+
+mod closure;
+mod collect;
+mod count;
+mod distinct;
+mod filter;
+mod flat_map;
+mod fold;
+mod inspect;
+mod keyed_combine;
+mod keyed_reduce;
+mod map;
+mod send;
+mod stream_source;
+
+pub use collect::{Collect, Collected};
+pub use count::Count;
+pub use distinct::Distinct;
+pub use filter::{Accept, Filter, Filtered, Reject};
+pub use flat_map::FlatMap;
+pub use fold::Fold;
+pub use inspect::Inspect;
+pub use keyed_combine::KeyedCombine;
+pub use keyed_reduce::KeyedReduce;
+pub use map::Map;
+pub use send::Send;
+pub use stream_source::StreamSource;

@@ -1,0 +1,92 @@
+//! The records of an iterator.
+
+use std::convert::Infallible;
+use std::marker::PhantomData;
+
+use crate::workflow::{Emit, Operation, Pull, Result, Share, Source};
+
+/// A source that gives the items of an iterator, made anew in the worker that reads it. It ends with the iterator; an
+/// endless one is read until the workflow is stopped.
+///
+/// ```
+/// use skitter::prelude::*;
+///
+/// let one = StreamSource::new(|| 0..10u64);
+/// // Each of `of` workers reads every `of`th number.
+/// let split = StreamSource::split(|share| (share.index as u64..1000).step_by(share.of));
+/// # let workflow = WorkflowBuilder::new();
+/// # workflow.source(one).discard();
+/// # workflow.source(split).discard();
+/// ```
+pub struct StreamSource<I, F> {
+    open: F,
+    splits: bool,
+    types: PhantomData<fn() -> I>,
+}
+
+impl<I, F: Clone> Clone for StreamSource<I, F> {
+    fn clone(&self) -> Self {
+        StreamSource { open: self.open.clone(), splits: self.splits, types: PhantomData }
+    }
+}
+
+impl<I, F> std::fmt::Debug for StreamSource<I, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamSource").field("splits", &self.splits).finish_non_exhaustive()
+    }
+}
+
+impl<I: IntoIterator, F: Fn(Share) -> I> StreamSource<I, F> {
+    /// A source that several workers read: the function gives each the iterator of its share.
+    pub fn split(open: F) -> Self {
+        StreamSource { open, splits: true, types: PhantomData }
+    }
+}
+
+impl<I: IntoIterator> StreamSource<I, ()> {
+    /// A source that one worker reads.
+    #[expect(clippy::new_ret_no_self, reason = "the type of the closure cannot be named")]
+    pub fn new<F>(open: F) -> StreamSource<I, impl Fn(Share) -> I + Clone + Send + Sync + 'static>
+    where
+        F: Fn() -> I + Clone + Send + Sync + 'static,
+    {
+        StreamSource { open: move |_| open(), splits: false, types: PhantomData }
+    }
+}
+
+impl<I, F> Operation for StreamSource<I, F>
+where
+    I: IntoIterator<Item: Send + 'static, IntoIter: Send> + 'static,
+    F: Fn(Share) -> I + Clone + Send + Sync + 'static,
+{
+    type In = Infallible;
+    type Out = I::Item;
+    const NAME: &'static str = "stream source";
+}
+
+impl<I, F> Source for StreamSource<I, F>
+where
+    I: IntoIterator<Item: Send + 'static, IntoIter: Send> + 'static,
+    F: Fn(Share) -> I + Clone + Send + Sync + 'static,
+{
+    type Reader = I::IntoIter;
+
+    fn splits(&self) -> bool {
+        self.splits
+    }
+
+    fn open(&self, share: Share) -> Result<I::IntoIter> {
+        Ok((self.open)(share).into_iter())
+    }
+
+    #[inline(always)]
+    fn read<E: Emit<I::Item>>(&self, reader: &mut I::IntoIter, budget: usize, emit: &mut E) -> Result<Pull> {
+        for _ in 0..budget {
+            match reader.next() {
+                Some(record) => emit.emit(record),
+                None => return Ok(Pull::End),
+            }
+        }
+        Ok(Pull::More)
+    }
+}

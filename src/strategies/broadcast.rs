@@ -1,0 +1,60 @@
+//! Everything to everybody.
+
+use crate::codec::Record;
+use crate::workflow::{Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+
+/// A worker on each core; each gets every record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Broadcast;
+
+impl<O: React<In: Record + Clone>> Strategy<O> for Broadcast {
+    type Message = O::In;
+    type Sender = ();
+    type State = O::State;
+    const NAME: &'static str = "broadcast";
+
+    fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
+        Ok(cluster.on_all_worker_cores())
+    }
+
+    fn sender(&self, link: &LinkContext<'_, O>) -> () {
+        let _ = link;
+    }
+
+    #[inline(always)]
+    fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
+        let _ = (link, sender);
+        outbox.broadcast(record);
+    }
+
+    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
+        Ok(worker.operation.init())
+    }
+
+    #[inline(always)]
+    fn process<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut O::State,
+        record: O::In,
+        emit: &mut E,
+        _peers: &mut Outbox<O::In>,
+    ) -> Result<()> {
+        worker.operation.react(state, record, emit)
+    }
+
+    fn settle<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut O::State,
+        _emit: &mut E,
+        _peers: &mut Outbox<O::In>,
+        _due: Flush,
+    ) -> Result<()> {
+        worker.operation.flush(state)
+    }
+
+    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
+        worker.operation.finish(state, emit)
+    }
+}

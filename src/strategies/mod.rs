@@ -1,0 +1,37 @@
+//! The built-in strategies, one a file, all written on the public [`Strategy`](crate::workflow::Strategy) trait: what
+//! they can do, a user's strategy can do.
+//!
+//! | strategy | workers | who gets a record |
+//! |---|---|---|
+//! | [`Chained`] | none of its own | the worker that has it |
+//! | [`ImmutableLocal`] | one a core, each with a state of its own that is thrown away after each record | the next one on the same node |
+//! | [`KeyedState`] | one a core | the owner of its key |
+//! | [`Combining`] | one a core | the owner of its key, many records in one message |
+//! | [`PartialKey`] | one a core | one of several candidates of its key; the owner gets the sum |
+//! | [`RoundRobin`] | one a core | the next one |
+//! | [`Rebalance`] | one a core | the one with the least to do |
+//! | [`Broadcast`] | one a core | all |
+//! | [`Sedentary`] | one | that one |
+//! | [`StreamSource`], [`PassiveSource`] | of sources | – |
+
+mod broadcast;
+mod chained;
+mod combining;
+mod immutable_local;
+mod keyed_state;
+mod passive_source;
+mod rebalance;
+mod round_robin;
+mod sedentary;
+mod stream_source;
+
+pub use broadcast::Broadcast;
+pub use chained::Chained;
+pub use combining::Combining;
+pub use immutable_local::ImmutableLocal;
+pub use keyed_state::KeyedState;
+pub use passive_source::PassiveSource;
+pub use rebalance::Rebalance;
+pub use round_robin::RoundRobin;
+pub use sedentary::Sedentary;
+pub use stream_source::StreamSource;

@@ -1,0 +1,76 @@
+//! Sources that are told records.
+
+use crate::codec::Record;
+use crate::workflow::{
+    Cluster, Deployment, Emit, Flush, Intake, LinkContext, Nothing, Origin, Out, OutPort, Outbox, Passive, Placed,
+    Result, Share, Strategy, Stream, WorkerContext, WorkflowBuilder,
+};
+
+/// Gives the source a thread on which it listens, and hands what it takes in to a worker. One of each, or as many as
+/// the vertex's parallelism says; a source knows its share.
+///
+/// When the workers behind have no room the thread waits, so that whoever sends is slowed down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PassiveSource;
+
+impl<O: Passive<In: Record>> Strategy<O> for PassiveSource {
+    type Message = O::In;
+    type Sender = ();
+    type State = O::State;
+    const NAME: &'static str = "passive source";
+    const ORIGIN: Origin = Origin::Listen;
+
+    fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
+        Ok(cluster.on_n(cluster.parallelism().unwrap_or(1)))
+    }
+
+    fn sender(&self, _link: &LinkContext<'_, O>) {}
+
+    fn deliver(&self, _link: &LinkContext<'_, O>, _sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
+        outbox.send(0, record);
+    }
+
+    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
+        Ok(worker.operation.init())
+    }
+
+    fn process<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut O::State,
+        record: O::In,
+        emit: &mut E,
+        _peers: &mut Outbox<O::In>,
+    ) -> Result<()> {
+        worker.operation.react(state, record, emit)
+    }
+
+    fn listen(&self, worker: &WorkerContext<'_, O>, intake: &mut Intake<O::In>) -> Result<()> {
+        worker.operation.listen(Share { index: worker.index, of: worker.workers.len() }, intake)
+    }
+
+    fn settle<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut O::State,
+        _emit: &mut E,
+        _peers: &mut Outbox<O::In>,
+        _due: Flush,
+    ) -> Result<()> {
+        worker.operation.flush(state)
+    }
+
+    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
+        worker.operation.finish(state, emit)
+    }
+}
+
+impl WorkflowBuilder {
+    /// A stream of the records that a passive source is told.
+    pub fn listen<O: Passive<In: Record>>(&self, source: O) -> Stream<Placed<Nothing, O, PassiveSource>>
+    where
+        Out: OutPort<O::Out>,
+    {
+        self.source_with(source, PassiveSource)
+    }
+}

@@ -1,0 +1,87 @@
+//! To whoever has least to do.
+
+use crate::codec::Record;
+use crate::workflow::{Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+
+/// Most records that go to one worker before the sender looks again: few enough that work of 1 ms a record still
+/// spreads, enough that looking costs nothing.
+const RUN: usize = 64;
+
+/// Whose turn it is, and for how many records more.
+#[derive(Debug)]
+pub struct Turn {
+    worker: usize,
+    left: usize,
+}
+
+impl Turn {
+    #[cold]
+    fn look<M: Record>(&mut self, outbox: &Outbox<M>) {
+        // Ties go to the next one, so that idle workers take turns.
+        let workers = outbox.workers();
+        let next = (1..=workers).map(|step| (self.worker + step) % workers);
+        self.worker = next.min_by_key(|&worker| outbox.load(worker)).unwrap_or_default();
+        self.left = RUN;
+    }
+}
+
+/// A worker on each core; each sender gives a run of records to the worker that has least before it, then looks again.
+/// For records of unequal cost: a worker that is busy with a long one is not given more.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rebalance;
+
+impl<O: React<In: Record>> Strategy<O> for Rebalance {
+    type Message = O::In;
+    type Sender = Turn;
+    type State = O::State;
+    const NAME: &'static str = "rebalance";
+
+    fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
+        Ok(cluster.on_all_worker_cores())
+    }
+
+    fn sender(&self, link: &LinkContext<'_, O>) -> Turn {
+        Turn { worker: link.sender % link.workers.len(), left: 0 }
+    }
+
+    #[inline(always)]
+    fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut Turn, record: O::In, outbox: &mut Outbox<O::In>) {
+        let _ = link;
+        if sender.left == 0 {
+            sender.look(outbox);
+        }
+        sender.left -= 1;
+        outbox.send(sender.worker, record);
+    }
+
+    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
+        Ok(worker.operation.init())
+    }
+
+    #[inline(always)]
+    fn process<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut O::State,
+        record: O::In,
+        emit: &mut E,
+        _peers: &mut Outbox<O::In>,
+    ) -> Result<()> {
+        worker.operation.react(state, record, emit)
+    }
+
+    fn settle<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut O::State,
+        _emit: &mut E,
+        _peers: &mut Outbox<O::In>,
+        _due: Flush,
+    ) -> Result<()> {
+        worker.operation.flush(state)
+    }
+
+    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
+        worker.operation.finish(state, emit)
+    }
+}

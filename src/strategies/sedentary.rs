@@ -1,0 +1,69 @@
+//! All of it in one place.
+
+use crate::codec::Record;
+use crate::workflow::{Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+
+/// One worker for all records, wherever they come from: for global results and for sinks with one file. It limits the
+/// rate to that of one core.
+///
+/// ```
+/// use skitter::prelude::*;
+///
+/// let sum = skitter::testing::run(vec![1u64, 2, 3], |numbers| numbers.fold(0u64, |sum, n| *sum += n).with(Sedentary))?;
+/// assert_eq!(sum, [6]);
+/// # Ok::<(), skitter::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sedentary;
+
+impl<O: React<In: Record>> Strategy<O> for Sedentary {
+    type Message = O::In;
+    type Sender = ();
+    type State = O::State;
+    const NAME: &'static str = "sedentary";
+
+    fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
+        Ok(cluster.on_n(1))
+    }
+
+    fn sender(&self, link: &LinkContext<'_, O>) -> () {
+        let _ = link;
+    }
+
+    #[inline(always)]
+    fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
+        let _ = (link, sender);
+        outbox.send(0, record);
+    }
+
+    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
+        Ok(worker.operation.init())
+    }
+
+    #[inline(always)]
+    fn process<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut O::State,
+        record: O::In,
+        emit: &mut E,
+        _peers: &mut Outbox<O::In>,
+    ) -> Result<()> {
+        worker.operation.react(state, record, emit)
+    }
+
+    fn settle<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut O::State,
+        _emit: &mut E,
+        _peers: &mut Outbox<O::In>,
+        _due: Flush,
+    ) -> Result<()> {
+        worker.operation.flush(state)
+    }
+
+    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
+        worker.operation.finish(state, emit)
+    }
+}
