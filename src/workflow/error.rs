@@ -63,6 +63,27 @@ pub enum Error {
     /// An operation failed.
     #[error("{0}")]
     Operation(String),
+    /// An operation or a strategy panicked.
+    #[error("panicked: {0}")]
+    Panic(String),
+    /// A deployment failed.
+    #[error("vertex `{vertex}`, worker {worker} on `{node}`: {cause}")]
+    Failed {
+        /// The vertex.
+        vertex: String,
+        /// The number of the worker in its vertex.
+        worker: u32,
+        /// The node.
+        node: String,
+        /// What happened.
+        cause: Box<Error>,
+    },
+    /// A deployment was given up before it was complete.
+    #[error("the deployment was aborted")]
+    Aborted,
+    /// The system refused what the runtime needs, such as a thread.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(String),
 }
 
 impl From<std::io::Error> for Error {

@@ -1,0 +1,126 @@
+//! A thin layer over [ractor](https://docs.rs/ractor): how actors, tasks and threads are started, and who still lives.
+//!
+//! Every actor and thread of the library starts here, with a name and with a place in a [`Census`], so that a test can
+//! ask whether anybody is left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+/// Counts the actors and threads that live.
+#[derive(Clone, Debug, Default)]
+pub struct Census(Arc<AtomicUsize>);
+
+impl Census {
+    /// Nobody.
+    pub fn new() -> Self {
+        Census::default()
+    }
+
+    /// How many live.
+    pub fn living(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Counts somebody, until what is returned is dropped.
+    pub fn enter(&self) -> Resident {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Resident(Arc::clone(&self.0))
+    }
+}
+
+/// Somebody who lives. Kept in the actor's state or on the thread's stack.
+#[derive(Debug)]
+pub struct Resident(Arc<AtomicUsize>);
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Starts an actor on the runtime of the caller, under a supervisor that is told when it ends.
+///
+/// # Errors
+/// When the actor's `pre_start` fails, or its supervisor has ended.
+pub async fn spawn<A: Actor>(
+    actor: A,
+    arguments: A::Arguments,
+    supervisor: Option<ActorCell>,
+) -> Result<ActorRef<A::Msg>, ractor::SpawnErr> {
+    let (actor, _ended) = match supervisor {
+        Some(supervisor) => Actor::spawn_linked(None, actor, arguments, supervisor).await?,
+        None => Actor::spawn(None, actor, arguments).await?,
+    };
+    Ok(actor)
+}
+
+/// As [`spawn`], without a supervisor, and without waiting for its `pre_start`: it can be sent messages at once.
+///
+/// # Errors
+/// When the actor cannot be made.
+pub fn spawn_at_once<A: Actor>(actor: A, arguments: A::Arguments) -> Result<ActorRef<A::Msg>, ractor::SpawnErr> {
+    let (actor, _ended) = ractor::ActorRuntime::spawn_instant(None, actor, arguments)?;
+    Ok(actor)
+}
+
+/// Starts a thread, for work that may block. What it panics with goes to `panicked`.
+///
+/// # Errors
+/// When the system has no more threads.
+pub fn thread(
+    name: String,
+    census: &Census,
+    work: impl FnOnce() + Send + 'static,
+    panicked: impl FnOnce(String) + Send + 'static,
+) -> std::io::Result<()> {
+    let resident = census.enter();
+    let run = move || {
+        let _resident = resident;
+        if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+            panicked(panic_message(payload.as_ref()));
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "the one place where threads are started")]
+    std::thread::Builder::new().name(name).spawn(run).map(drop)
+}
+
+/// Calls a function after a delay, unless the runtime of the caller has ended by then.
+pub fn later(delay: Duration, call: impl FnOnce() + Send + 'static) {
+    #[expect(clippy::disallowed_methods, reason = "the one place where tasks are started")]
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        call();
+    });
+}
+
+/// What a panic said.
+pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    if let Some(message) = payload.downcast_ref::<&'static str>() {
+        (*message).to_owned()
+    } else if let Some(message) = payload.downcast_ref::<String>() {
+        message.clone()
+    } else {
+        "panicked with something that is no text".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_says_so_and_is_not_counted_any_more() {
+        let census = Census::new();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let work = || panic!("lost {}", "it");
+        thread("test".to_owned(), &census, work, move |message| tell.send(message).expect("somebody listens"))
+            .expect("a thread");
+        assert_eq!(told.recv().as_deref(), Ok("lost it"));
+        while census.living() > 0 {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What most workflows need: `use skitter::prelude::*;`.
+
+pub use crate::operations::StreamSource;
+pub use crate::strategies::{
+    Broadcast, Chained, Combining, ImmutableLocal, KeyedState, PassiveSource, Rebalance, RoundRobin, Sedentary,
+};
+pub use crate::workflow::{Emit, Operation, React, Result, Strategy, Stream, Workflow, WorkflowBuilder};

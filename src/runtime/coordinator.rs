@@ -1,0 +1,293 @@
+//! The coordinator of a deployment: what follows from what its workers say. Pure: an event in, commands out.
+
+use std::collections::BTreeMap;
+
+use crate::id::{VertexId, WorkerId};
+use crate::workflow::{Error, Failure};
+
+/// What happens to a deployment.
+#[derive(Debug)]
+pub enum Event {
+    /// A worker is prepared.
+    Opened(WorkerId),
+    /// A worker has no senders left and nothing to do; so many batches went to and came from its peers.
+    Drained { worker: WorkerId, sent: u64, received: u64 },
+    /// The answer to a probe.
+    Probed { worker: WorkerId, round: u32, sent: u64, received: u64 },
+    /// A worker is done; all that it had to send has left.
+    Done(WorkerId),
+    /// A worker has failed.
+    Failed(WorkerId, Failure),
+    /// The actor of a worker has ended.
+    Gone(WorkerId),
+    /// Somebody wants it to stop in order.
+    Stop,
+    /// Somebody wants it to stop at once.
+    Abort,
+    /// Workers that were to end at once have had their time.
+    Expired,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Tell all workers that everybody is prepared.
+    Start,
+    /// Tell the sources to end.
+    StopSources,
+    /// Ask the workers of a vertex for their counts.
+    Probe { vertex: VertexId, round: u32 },
+    /// Tell the workers of a vertex that no message between them is under way.
+    Finish { vertex: VertexId },
+    /// End all workers at once.
+    GiveUp,
+    /// The deployment has ended.
+    End(Ending),
+}
+
+/// How a deployment ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All sources came to their end and the last record was handled.
+    Completed,
+    /// It was told to stop, and did so in order.
+    Stopped,
+    /// It failed. With the worker that did, and those whose user code had not returned when the rest had ended.
+    Failed { worker: Option<WorkerId>, failure: Failed, stuck: Vec<WorkerId> },
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub vertex: Option<VertexId>,
+    pub error: Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counts {
+    sent: u64,
+    received: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Member {
+    opened: bool,
+    done: bool,
+    gone: bool,
+    drained: Option<Counts>,
+    probed: Option<Counts>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Coordinator {
+    workers: BTreeMap<WorkerId, Member>,
+    /// The round of probes that each vertex is in.
+    rounds: BTreeMap<VertexId, u32>,
+    started: bool,
+    stopping: bool,
+    failed: Option<(Option<WorkerId>, Failed)>,
+    ended: bool,
+}
+
+impl Coordinator {
+    /// A coordinator of these workers.
+    pub fn new(workers: impl IntoIterator<Item = WorkerId>) -> Self {
+        Coordinator {
+            workers: workers.into_iter().map(|id| (id, Member::default())).collect(),
+            rounds: BTreeMap::new(),
+            started: false,
+            stopping: false,
+            failed: None,
+            ended: false,
+        }
+    }
+
+    /// What follows from an event.
+    pub fn handle(&mut self, event: Event) -> Vec<Command> {
+        if self.ended {
+            return Vec::new();
+        }
+        match event {
+            Event::Opened(worker) => self.opened(worker),
+            Event::Drained { worker, sent, received } => self.drained(worker, Counts { sent, received }),
+            Event::Probed { worker, round, sent, received } => self.probed(worker, round, Counts { sent, received }),
+            Event::Done(worker) => {
+                self.member(worker).done = true;
+                Vec::new()
+            }
+            Event::Failed(worker, failure) => {
+                self.fail(Some(worker), Failed { vertex: Some(failure.vertex), error: failure.error })
+            }
+            Event::Gone(worker) => self.gone(worker),
+            Event::Stop => self.stop(),
+            Event::Abort => self.fail(None, Failed { vertex: None, error: Error::Aborted }),
+            Event::Expired if self.failed.is_some() => self.end(),
+            Event::Expired => Vec::new(),
+        }
+    }
+
+    fn member(&mut self, worker: WorkerId) -> &mut Member {
+        self.workers.entry(worker).or_default()
+    }
+
+    fn opened(&mut self, worker: WorkerId) -> Vec<Command> {
+        self.member(worker).opened = true;
+        if self.started || self.failed.is_some() || !self.workers.values().all(|member| member.opened) {
+            return Vec::new();
+        }
+        self.started = true;
+        if self.stopping { vec![Command::Start, Command::StopSources] } else { vec![Command::Start] }
+    }
+
+    fn stop(&mut self) -> Vec<Command> {
+        if self.stopping || self.failed.is_some() {
+            return Vec::new();
+        }
+        self.stopping = true;
+        if self.started { vec![Command::StopSources] } else { Vec::new() }
+    }
+
+    /// Messages between the workers of a vertex have come to rest when all have drained, as many were received as were
+    /// sent, and none of that has changed when everybody is asked again (the four-counter method of Mattern, 1987).
+    fn drained(&mut self, worker: WorkerId, counts: Counts) -> Vec<Command> {
+        let vertex = worker.vertex;
+        self.member(worker).drained = Some(counts);
+        let (mut sent, mut received) = (0, 0);
+        for (_, member) in self.workers.iter_mut().filter(|(id, _)| id.vertex == vertex) {
+            member.probed = None;
+            let Some(counts) = member.drained else { return Vec::new() };
+            sent += counts.sent;
+            received += counts.received;
+        }
+        // Whatever round is under way was about older counts.
+        let round = self.rounds.entry(vertex).or_insert(0);
+        *round += 1;
+        if sent == received { vec![Command::Probe { vertex, round: *round }] } else { Vec::new() }
+    }
+
+    fn probed(&mut self, worker: WorkerId, round: u32, counts: Counts) -> Vec<Command> {
+        let vertex = worker.vertex;
+        if self.rounds.get(&vertex) != Some(&round) {
+            return Vec::new();
+        }
+        self.member(worker).probed = Some(counts);
+        let unchanged = |(_, member): (&WorkerId, &Member)| member.probed.is_some() && member.probed == member.drained;
+        if self.workers.iter().filter(|(id, _)| id.vertex == vertex).all(unchanged) {
+            vec![Command::Finish { vertex }]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn fail(&mut self, worker: Option<WorkerId>, failed: Failed) -> Vec<Command> {
+        if self.failed.is_some() {
+            return Vec::new();
+        }
+        self.failed = Some((worker, failed));
+        let mut commands = vec![Command::GiveUp];
+        commands.extend(self.end_if_gone());
+        commands
+    }
+
+    fn gone(&mut self, worker: WorkerId) -> Vec<Command> {
+        let member = self.member(worker);
+        member.gone = true;
+        if !member.done && self.failed.is_none() {
+            let error = Error::Operation("the worker ended before its work was done".to_owned());
+            return self.fail(Some(worker), Failed { vertex: Some(worker.vertex), error });
+        }
+        self.end_if_gone()
+    }
+
+    fn end_if_gone(&mut self) -> Vec<Command> {
+        if self.workers.values().all(|member| member.gone) { self.end() } else { Vec::new() }
+    }
+
+    fn end(&mut self) -> Vec<Command> {
+        self.ended = true;
+        let ending = match self.failed.take() {
+            Some((worker, failure)) => {
+                let stuck = self.workers.iter().filter(|(_, member)| !member.gone).map(|(id, _)| *id).collect();
+                Ending::Failed { worker, failure, stuck }
+            }
+            None if self.stopping => Ending::Stopped,
+            None => Ending::Completed,
+        };
+        vec![Command::End(ending)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(vertex: u32, index: u32) -> WorkerId {
+        WorkerId { vertex: VertexId(vertex), index }
+    }
+
+    #[test]
+    fn it_starts_when_all_are_open_and_ends_when_all_are_gone() {
+        let (a, b) = (worker(0, 0), worker(1, 0));
+        let mut coordinator = Coordinator::new([a, b]);
+        assert_eq!(coordinator.handle(Event::Opened(a)), []);
+        assert_eq!(coordinator.handle(Event::Opened(b)), [Command::Start]);
+        for id in [a, b] {
+            assert_eq!(coordinator.handle(Event::Done(id)), []);
+        }
+        assert_eq!(coordinator.handle(Event::Gone(b)), []);
+        assert_eq!(coordinator.handle(Event::Gone(a)), [Command::End(Ending::Completed)]);
+    }
+
+    #[test]
+    fn a_stop_before_the_start_is_not_forgotten() {
+        let a = worker(0, 0);
+        let mut coordinator = Coordinator::new([a]);
+        assert_eq!(coordinator.handle(Event::Stop), []);
+        assert_eq!(coordinator.handle(Event::Opened(a)), [Command::Start, Command::StopSources]);
+        coordinator.handle(Event::Done(a));
+        assert_eq!(coordinator.handle(Event::Gone(a)), [Command::End(Ending::Stopped)]);
+    }
+
+    #[test]
+    fn the_first_failure_counts() {
+        let (a, b) = (worker(0, 0), worker(1, 0));
+        let mut coordinator = Coordinator::new([a, b]);
+        let failure = |vertex, text: &str| Failure { vertex: VertexId(vertex), error: Error::from(text) };
+        assert_eq!(coordinator.handle(Event::Failed(b, failure(7, "first"))), [Command::GiveUp]);
+        assert_eq!(coordinator.handle(Event::Failed(a, failure(0, "second"))), []);
+        assert_eq!(coordinator.handle(Event::Gone(b)), []);
+        let commands = coordinator.handle(Event::Expired);
+        let failed = Failed { vertex: Some(VertexId(7)), error: Error::from("first") };
+        let ending = Ending::Failed { worker: Some(b), failure: failed, stuck: vec![a] };
+        assert_eq!(commands, [Command::End(ending)]);
+    }
+
+    #[test]
+    fn a_worker_that_goes_without_a_word_fails_the_deployment() {
+        let a = worker(0, 0);
+        let mut coordinator = Coordinator::new([a]);
+        coordinator.handle(Event::Opened(a));
+        let commands = coordinator.handle(Event::Gone(a));
+        assert!(matches!(&commands[..], [Command::GiveUp, Command::End(Ending::Failed { .. })]), "{commands:?}");
+    }
+
+    #[test]
+    fn peers_finish_when_nothing_is_under_way() {
+        let (a, b) = (worker(3, 0), worker(3, 1));
+        let vertex = a.vertex;
+        let mut coordinator = Coordinator::new([a, b]);
+        let drained = |worker, sent, received| Event::Drained { worker, sent, received };
+        let probed = |worker, round, sent, received| Event::Probed { worker, round, sent, received };
+        assert_eq!(coordinator.handle(drained(a, 2, 0)), []);
+        assert_eq!(coordinator.handle(drained(b, 0, 1)), [], "one message is under way");
+        assert_eq!(coordinator.handle(drained(b, 0, 2)), [Command::Probe { vertex, round: 2 }]);
+        assert_eq!(coordinator.handle(probed(a, 2, 2, 0)), []);
+        // It has answered since; the first answer is worth nothing.
+        assert_eq!(coordinator.handle(drained(b, 1, 2)), []);
+        assert_eq!(coordinator.handle(probed(b, 2, 0, 2)), []);
+        assert_eq!(coordinator.handle(drained(a, 2, 1)), [Command::Probe { vertex, round: 4 }]);
+        assert_eq!(coordinator.handle(probed(a, 4, 2, 1)), []);
+        assert_eq!(coordinator.handle(probed(b, 4, 1, 2)), [Command::Finish { vertex }]);
+    }
+}

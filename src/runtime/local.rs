@@ -1,0 +1,202 @@
+//! The runtime of one process.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::deployment::{DeploymentHandle, Shared, Start, Supervisor, workers_of};
+use super::plan::Plan;
+use super::status::{DeploymentStatus, Phase};
+use super::wiring::Meters;
+use crate::actor::{self, Census};
+use crate::id::{DeploymentId, NodeId, Tag};
+use crate::workflow::{Cluster, Error, NodeInfo, Result, Workflow};
+
+/// How a runtime is set up; see [`Runtime::with`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Workers that a strategy places for each vertex when it uses all cores. Default: the processors of the machine.
+    pub cores: usize,
+    /// Threads that run workers. Default: the processors of the machine.
+    pub threads: usize,
+    /// The name of the node, for errors and status. Default: `local`.
+    pub name: String,
+    /// The tags of the node. Default: none.
+    pub tags: Vec<Tag>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Settings { cores: processors, threads: processors, name: "local".to_owned(), tags: Vec::new() }
+    }
+}
+
+/// Runs workflows in this process.
+///
+/// Dropping it gives up what still runs, without waiting.
+///
+/// ```
+/// use skitter::operations::Collected;
+/// use skitter::prelude::*;
+///
+/// let runtime = skitter::Runtime::local()?;
+/// let squares = Collected::new();
+/// let workflow = WorkflowBuilder::new();
+/// workflow.source(StreamSource::new(|| 0..4u64)).map(|n| n * n).collect(&squares);
+///
+/// let deployment = runtime.deploy("squares", workflow.build()?)?;
+/// let summary = deployment.wait()?;
+/// assert_eq!(squares.take(), [0, 1, 4, 9]);
+/// assert_eq!(summary.vertex("map").map(|map| map.received()), Some(4));
+/// # Ok::<(), skitter::Error>(())
+/// ```
+pub struct Runtime {
+    settings: Settings,
+    cluster: Cluster,
+    /// Where workers run; taken when the runtime is dropped.
+    data: Option<tokio::runtime::Runtime>,
+    /// Where supervisors run, on a thread of their own, until the sender is dropped.
+    control: tokio::runtime::Handle,
+    leave: Option<tokio::sync::oneshot::Sender<()>>,
+    deployments: Mutex<Vec<DeploymentHandle>>,
+    next: AtomicU32,
+    census: Census,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// A runtime that uses all processors of the machine.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] when the system refuses threads.
+    pub fn local() -> Result<Runtime> {
+        Runtime::with(Settings::default())
+    }
+
+    /// A runtime with settings of its own.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] when the system refuses threads.
+    pub fn with(settings: Settings) -> Result<Runtime> {
+        let refused = |error: std::io::Error| Error::Runtime(error.to_string());
+        let node = NodeInfo {
+            id: NodeId::LOCAL,
+            name: settings.name.clone(),
+            cores: settings.cores.max(1),
+            tags: settings.tags.clone(),
+        };
+        let cluster = Cluster::new(vec![node])?;
+        let data = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(settings.threads.max(1))
+            .thread_name("skitter-worker")
+            .enable_time()
+            .build()
+            .map_err(refused)?;
+        let control = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(refused)?;
+        let handle = control.handle().clone();
+        let (leave, left) = tokio::sync::oneshot::channel::<()>();
+        let work = move || {
+            // Ends when the sender is dropped, which is an error that says so.
+            let _ = control.block_on(left);
+        };
+        actor::thread("skitter-control".to_owned(), &Census::new(), work, drop).map_err(refused)?;
+        Ok(Runtime {
+            settings,
+            cluster,
+            data: Some(data),
+            control: handle,
+            leave: Some(leave),
+            deployments: Mutex::default(),
+            next: AtomicU32::new(1),
+            census: Census::new(),
+        })
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Deploys a workflow, under a name that it has in logs and errors. Returns once its strategies have said which
+    /// workers there are; these are prepared and started in the background.
+    ///
+    /// # Errors
+    /// When a port of the workflow is open, or a strategy refuses.
+    pub fn deploy(&self, name: &str, workflow: Workflow) -> Result<DeploymentHandle> {
+        let planned = std::panic::catch_unwind(AssertUnwindSafe(|| Plan::new(&workflow, &self.cluster)));
+        let plan = planned.unwrap_or_else(|payload| Err(Error::Panic(actor::panic_message(payload.as_ref()))))?;
+        let workers = plan.stages.values().flat_map(|stage| workers_of(stage.vertex, stage.workers.len()));
+        let shared = Arc::new(Shared {
+            id: DeploymentId(self.next.fetch_add(1, Ordering::Relaxed)),
+            name: name.to_owned(),
+            nodes: BTreeMap::from([(NodeId::LOCAL.number, self.settings.name.clone())]),
+            meters: Meters::default(),
+            progress: workers.map(|id| (id, Arc::default())).collect(),
+            phase: watch::Sender::new(Phase::Starting),
+            began: Instant::now(),
+            ended: OnceLock::new(),
+            census: self.census.clone(),
+            plan,
+        });
+        let Some(data) = &self.data else { return Err(Error::Aborted) };
+        let start = Start { shared: Arc::clone(&shared), data: data.handle().clone() };
+        let _control = self.control.enter();
+        let supervisor = actor::spawn_at_once(Supervisor, start).map_err(|error| Error::Runtime(error.to_string()))?;
+        let handle = DeploymentHandle { shared, supervisor };
+        let mut deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
+        deployments.retain(|other| !other.shared.phase.borrow().has_ended());
+        deployments.push(handle.clone());
+        Ok(handle)
+    }
+
+    /// How all deployments stand that have not ended.
+    pub fn status(&self) -> Vec<DeploymentStatus> {
+        let deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
+        deployments.iter().map(DeploymentHandle::status).filter(|status| !status.phase.has_ended()).collect()
+    }
+
+    /// Stops all deployments in order and waits until they have ended, at most for `limit`; returns whether they have.
+    pub fn stop(&self, limit: Duration) -> bool {
+        let deployments = self.deployments.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        deployments.iter().for_each(DeploymentHandle::stop);
+        let all = async {
+            for deployment in &deployments {
+                // How it ended is for the holder of its handle to see.
+                let _ = deployment.ended().await;
+            }
+        };
+        let deadline = Instant::now() + limit;
+        super::block_until(all, deadline).is_some()
+    }
+
+    /// How many actors and threads of deployments live. None is left once all deployments have ended; tests check that.
+    pub fn living(&self) -> usize {
+        self.census.living()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        for deployment in self.deployments.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            if !deployment.shared.phase.borrow().has_ended() {
+                deployment.abort();
+            }
+        }
+        if let Some(data) = self.data.take() {
+            // Waits for nobody: an operation may not return, and this may be an async context.
+            data.shutdown_background();
+        }
+        self.leave.take();
+    }
+}

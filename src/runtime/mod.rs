@@ -1,0 +1,62 @@
+//! Runs workflows: the room that joins the programming model with actors.
+//!
+//! [`Runtime::deploy`] asks the strategies for a *plan*, starts a *supervisor* actor, which starts a *worker* actor for
+//! each worker in the plan. Workers exchange batches through *links*, each with a *window* of credit. What follows from
+//! what workers say is decided by the *coordinator*, which is pure.
+//!
+//! Workers run on a multi-threaded executor; supervisors run on a thread of their own, so that user code that never
+//! returns keeps nobody from being stopped.
+
+mod coordinator;
+mod deployment;
+mod flow;
+mod intake;
+mod local;
+mod plan;
+mod status;
+mod window;
+mod wiring;
+mod worker;
+
+pub use deployment::DeploymentHandle;
+pub use local::{Runtime, Settings};
+pub use status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerStatus};
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Instant;
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a future on this thread, whatever runtime it belongs to or not.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+/// As [`block_on`], until a deadline.
+fn block_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(output);
+        }
+        let left = deadline.checked_duration_since(Instant::now())?;
+        std::thread::park_timeout(left);
+    }
+}

@@ -1,0 +1,125 @@
+//! How a deployment stands.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::id::DeploymentId;
+use crate::workflow::{Error, Progress};
+
+/// The phases of a deployment, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Workers are prepared.
+    Starting,
+    /// Records flow.
+    Running,
+    /// Sources have been told to end; what is under way drains.
+    Stopping,
+    /// All sources came to their end, and the last record has been handled.
+    Completed,
+    /// It was told to stop, and has drained.
+    Stopped,
+    /// It failed.
+    Failed(Error),
+}
+
+impl Phase {
+    /// Whether nothing more will happen.
+    pub fn has_ended(&self) -> bool {
+        matches!(self, Phase::Completed | Phase::Stopped | Phase::Failed(_))
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Starting => "starting",
+            Phase::Running => "running",
+            Phase::Stopping => "stopping",
+            Phase::Completed => "completed",
+            Phase::Stopped => "stopped",
+            Phase::Failed(_) => "failed",
+        })
+    }
+}
+
+/// What one worker has done for a vertex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// The node it runs on.
+    pub node: String,
+    /// Records, or messages of its strategy, that it was given.
+    pub received: u64,
+    /// Records that it emitted.
+    pub emitted: u64,
+}
+
+/// What a vertex has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VertexStatus {
+    /// The name of the vertex.
+    pub name: String,
+    /// Those that run it: its own workers, or, chained, those before it.
+    pub workers: Vec<WorkerStatus>,
+}
+
+impl VertexStatus {
+    /// Records, or messages of its strategy, that it was given.
+    pub fn received(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.received).sum()
+    }
+
+    /// Records that it emitted.
+    pub fn emitted(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.emitted).sum()
+    }
+}
+
+/// How a deployment stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentStatus {
+    /// Its number.
+    pub id: DeploymentId,
+    /// The name that it was deployed under.
+    pub name: String,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Time since it was deployed, until it ended.
+    pub elapsed: Duration,
+    /// How far its sources have come, if all of them have an end that they know.
+    pub progress: Option<Progress>,
+    /// Its vertices.
+    pub vertices: Vec<VertexStatus>,
+}
+
+/// What a deployment has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The name that it was deployed under.
+    pub name: String,
+    /// Whether it was told to stop, rather than complete.
+    pub stopped: bool,
+    /// Time from deployment to end.
+    pub elapsed: Duration,
+    /// Its vertices.
+    pub vertices: Vec<VertexStatus>,
+}
+
+impl Summary {
+    /// The vertex of this name.
+    pub fn vertex(&self, name: &str) -> Option<&VertexStatus> {
+        self.vertices.iter().find(|vertex| vertex.name == name)
+    }
+}
+
+impl fmt::Display for Summary {
+    /// One line: each vertex with the records that went in and came out, and the time.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, vertex) in self.vertices.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{} {} -> {}", vertex.name, vertex.received(), vertex.emitted())?;
+        }
+        write!(f, " in {:.3} s", self.elapsed.as_secs_f64())
+    }
+}

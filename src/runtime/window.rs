@@ -1,0 +1,94 @@
+//! Credit: how many batches may be under way from one sender to one receiver.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::workflow::Batch;
+
+/// Batches that may be under way from a sender to a receiver: one that is worked on, one that waits, and as much again
+/// so that neither side waits for the other when their speeds vary. With 32 KiB batches it is 128 KiB a pair.
+pub const WINDOW: usize = 4;
+
+/// The credit of one sender at one receiver, and the way back for emptied batches.
+pub struct Window {
+    free: AtomicUsize,
+    /// The sender has found no permit and wants to be told.
+    starved: AtomicBool,
+    empties: Mutex<Vec<Box<dyn Batch>>>,
+    room: Condvar,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Window {
+    /// A window of this many permits. `wake` is called, by the receiver, when a permit comes back after
+    /// [`try_take`](Window::try_take) has failed; it may be called once too often, never too seldom.
+    pub fn new(permits: usize, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Window {
+            free: AtomicUsize::new(permits),
+            starved: AtomicBool::new(false),
+            empties: Mutex::new(Vec::with_capacity(permits)),
+            room: Condvar::new(),
+            wake: Box::new(wake),
+        }
+    }
+
+    /// Takes a permit, if there is one; else the sender will be woken.
+    pub fn try_take(&self) -> bool {
+        loop {
+            let free = self.free.load(Ordering::SeqCst);
+            if free > 0 {
+                let taken = self.free.compare_exchange(free, free - 1, Ordering::SeqCst, Ordering::SeqCst);
+                if taken.is_ok() {
+                    return true;
+                }
+                continue;
+            }
+            self.starved.store(true, Ordering::SeqCst);
+            // A permit that came back before the line above has woken nobody, so look again.
+            if self.free.load(Ordering::SeqCst) == 0 {
+                return false;
+            }
+        }
+    }
+
+    /// Gives a permit back, and an emptied batch to fill again.
+    pub fn give_back(&self, empty: Option<Box<dyn Batch>>) {
+        let mut empties = self.empties.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(empty) = empty
+            && empties.len() < WINDOW
+        {
+            empties.push(empty);
+        }
+        self.free.fetch_add(1, Ordering::SeqCst);
+        drop(empties);
+        if self.starved.swap(false, Ordering::SeqCst) {
+            self.room.notify_all();
+            (self.wake)();
+        }
+    }
+
+    /// An emptied batch, if there is one.
+    pub fn spare(&self) -> Option<Box<dyn Batch>> {
+        self.empties.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Waits on this thread until a permit may have come back, at most for `limit`.
+    pub fn wait(&self, limit: Duration) {
+        let empties = self.empties.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.free.load(Ordering::SeqCst) == 0 {
+            drop(self.room.wait_timeout(empties, limit));
+        }
+    }
+
+    /// Permits that are left.
+    pub fn free(&self) -> usize {
+        self.free.load(Ordering::SeqCst)
+    }
+}
+
+impl std::fmt::Debug for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Window").field("free", &self.free).finish_non_exhaustive()
+    }
+}

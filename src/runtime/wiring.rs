@@ -1,0 +1,77 @@
+//! Who is where: how a recipe that is opened in a worker finds those that it sends to.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::flow::{Flow, Mailbox};
+use super::plan::Plan;
+use crate::id::{NodeId, VertexId, WorkerId};
+use crate::workflow::{Meter, Post, Wiring, Workers};
+
+/// All workers of a deployment and how to reach them.
+pub struct Roster {
+    pub plan: Plan,
+    pub mailboxes: BTreeMap<VertexId, Vec<Mailbox>>,
+    /// The counters of each vertex, by worker.
+    pub meters: Meters,
+}
+
+/// The counters of each vertex, by the worker that runs it.
+#[derive(Clone, Default)]
+pub struct Meters(Arc<Mutex<BTreeMap<VertexId, Vec<(WorkerId, Arc<Meter>)>>>>);
+
+impl Meters {
+    fn add(&self, vertex: VertexId, worker: WorkerId) -> Arc<Meter> {
+        let meter = Arc::new(Meter::default());
+        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        meters.entry(vertex).or_default().push((worker, Arc::clone(&meter)));
+        meter
+    }
+
+    /// What the workers of a vertex have received and emitted, in the order of their numbers.
+    pub fn read(&self, vertex: VertexId) -> Vec<(WorkerId, u64, u64)> {
+        let meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = meters.get(&vertex).map_or(&[][..], Vec::as_slice);
+        let mut read: Vec<_> = of.iter().map(|(worker, m)| (*worker, m.received(), m.emitted())).collect();
+        read.sort_unstable();
+        read
+    }
+}
+
+/// The wiring of one worker.
+pub struct Wires {
+    roster: Arc<Roster>,
+    id: WorkerId,
+    own: Mailbox,
+    flow: Flow,
+}
+
+impl Wires {
+    pub fn new(roster: Arc<Roster>, id: WorkerId, own: Mailbox, flow: Flow) -> Self {
+        Wires { roster, id, own, flow }
+    }
+}
+
+impl Wiring for Wires {
+    fn node(&self) -> NodeId {
+        let stage = self.roster.plan.stages.get(&self.id.vertex);
+        stage.and_then(|stage| stage.workers.get(self.id.index as usize)).map_or(NodeId::LOCAL, |worker| worker.node)
+    }
+
+    fn index(&self) -> usize {
+        self.id.index as usize
+    }
+
+    fn workers(&self, vertex: VertexId) -> Workers {
+        self.roster.plan.stages.get(&vertex).map_or_else(|| Arc::from([]), |stage| Arc::clone(&stage.workers))
+    }
+
+    fn post(&mut self, vertex: VertexId) -> Box<dyn Post> {
+        let receivers = self.roster.mailboxes.get(&vertex).map_or(&[][..], Vec::as_slice);
+        self.flow.link(&self.own, receivers, vertex == self.id.vertex)
+    }
+
+    fn meter(&mut self, vertex: VertexId) -> Arc<Meter> {
+        self.roster.meters.add(vertex, self.id)
+    }
+}

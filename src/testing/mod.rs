@@ -1,0 +1,5 @@
+//! For tests of workflows, strategies and operations.
+
+mod run;
+
+pub use run::run;
