@@ -21,12 +21,14 @@ impl<T, F: Fn(&T) -> bool> Filter<T, F> {
 }
 
 /// What a filter says of a record.
+///
+/// A flag and not an enum: the compiler then has no branch before the one on what happens to the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filtered<T> {
-    /// The condition holds.
-    Accepted(T),
-    /// The condition does not hold.
-    Rejected(T),
+pub struct Filtered<T> {
+    /// The record.
+    pub record: T,
+    /// Whether the condition holds.
+    pub accepted: bool,
 }
 
 /// The port of the records that a filter accepts.
@@ -42,11 +44,13 @@ impl<T: 'static> OutPort<Filtered<T>> for Accept {
     const INDEX: usize = 0;
 
     #[inline(always)]
-    fn select(output: Filtered<T>) -> Result<T, Filtered<T>> {
-        match output {
-            Filtered::Accepted(record) => Ok(record),
-            rejected @ Filtered::Rejected(_) => Err(rejected),
-        }
+    fn has(output: &Filtered<T>) -> bool {
+        output.accepted
+    }
+
+    #[inline(always)]
+    fn take(output: Filtered<T>) -> Option<T> {
+        output.accepted.then_some(output.record)
     }
 }
 
@@ -55,11 +59,13 @@ impl<T: 'static> OutPort<Filtered<T>> for Reject {
     const INDEX: usize = 1;
 
     #[inline(always)]
-    fn select(output: Filtered<T>) -> Result<T, Filtered<T>> {
-        match output {
-            Filtered::Rejected(record) => Ok(record),
-            accepted @ Filtered::Accepted(_) => Err(accepted),
-        }
+    fn has(output: &Filtered<T>) -> bool {
+        !output.accepted
+    }
+
+    #[inline(always)]
+    fn take(output: Filtered<T>) -> Option<T> {
+        (!output.accepted).then_some(output.record)
     }
 }
 
@@ -86,7 +92,8 @@ where
 
     #[inline(always)]
     fn react<E: Emit<Filtered<T>>>(&self, _state: &mut (), record: T, emit: &mut E) -> Result<()> {
-        emit.emit(if (self.condition)(&record) { Filtered::Accepted(record) } else { Filtered::Rejected(record) });
+        let accepted = (self.condition)(&record);
+        emit.emit(Filtered { record, accepted });
         Ok(())
     }
 }

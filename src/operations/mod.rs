@@ -11,6 +11,7 @@ mod inspect;
 mod keyed_combine;
 mod keyed_reduce;
 mod map;
+mod numbers;
 mod send;
 mod stream_source;
 
@@ -24,5 +25,6 @@ pub use inspect::Inspect;
 pub use keyed_combine::KeyedCombine;
 pub use keyed_reduce::KeyedReduce;
 pub use map::Map;
+pub use numbers::Numbers;
 pub use send::Send;
 pub use stream_source::StreamSource;

@@ -23,8 +23,14 @@ use crate::workflow::{Batch, Error, Failure, Flush, Opening, Origin, Pull, Stage
 /// batches, at a cost of a thousand flushes a second.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Records that a source is asked for at once: a batch or two, some 100 µs of work, after which others may run.
-const SLICE: usize = 4096;
+/// How long a source should produce at once: long enough that a change of task (1 µs) is little beside it, short enough
+/// that others, and messages to the source, do not wait long.
+const SLICE: Duration = Duration::from_micros(100);
+
+/// Records that a source is asked for at first, at least and at most, in a slice.
+const FIRST_BUDGET: usize = 4096;
+const LEAST_BUDGET: usize = 64;
+const MOST_BUDGET: usize = 1 << 16;
 
 /// What a worker is told.
 pub enum Message {
@@ -107,6 +113,9 @@ pub struct State {
     unreported: bool,
     started: Instant,
     flushed: Instant,
+    /// When a source's slice began, and the records that it is to have.
+    sliced: Instant,
+    budget: usize,
     listener: Option<intake::Closer>,
     _resident: Resident,
 }
@@ -130,6 +139,8 @@ impl Actor for Worker {
             unreported: false,
             started: now,
             flushed: now,
+            sliced: now,
+            budget: FIRST_BUDGET,
             listener: None,
             _resident: arguments.census.enter(),
             arguments,
@@ -223,6 +234,7 @@ impl State {
     /// Lets the source produce until something else wants attention.
     async fn produce(&mut self) {
         self.turn = Turn::Parked;
+        self.sliced = Instant::now();
         loop {
             if self.phase != Phase::Running {
                 return;
@@ -231,12 +243,14 @@ impl State {
                 self.all_ended();
                 return;
             }
-            let Some(pull) = self.run(|stage| stage.produce(SLICE)) else { return };
+            let budget = self.budget;
+            let Some(pull) = self.run(|stage| stage.produce(budget)) else { return };
+            let now = self.measure();
             if let Some(progress) = self.stage.as_ref().and_then(|stage| stage.progress()) {
                 self.arguments.progress.set(progress);
             }
             match pull {
-                Pull::More => self.flush_if_due(),
+                Pull::More => self.flush_if_due(now),
                 Pull::Again | Pull::After(_) => self.flush_idle(),
                 Pull::End => {
                     self.all_ended();
@@ -244,6 +258,7 @@ impl State {
                 }
             }
             if self.arguments.flow.is_blocked() {
+                self.budget = (budget / 2).max(FIRST_BUDGET.min(budget));
                 return;
             }
             if let Pull::After(delay) = pull {
@@ -252,11 +267,25 @@ impl State {
             }
             // Receivers that this slice has woken run now, on this thread, while their batches are in its cache.
             tokio::task::yield_now().await;
+            self.sliced = Instant::now();
             if self.arguments.waiting.load(Ordering::Acquire) > 0 {
                 self.call();
                 return;
             }
         }
+    }
+
+    /// Sets the budget of the next slice by the time that the last one took.
+    fn measure(&mut self) -> Instant {
+        let now = Instant::now();
+        let took = now - self.sliced;
+        if took < SLICE / 2 {
+            self.budget = (self.budget * 2).min(MOST_BUDGET);
+        } else if took > SLICE * 2 {
+            self.budget = (self.budget / 2).max(LEAST_BUDGET);
+        }
+        self.sliced = now;
+        now
     }
 
     fn call_after(&mut self, delay: Duration) {
@@ -351,7 +380,7 @@ impl State {
                 (self.arguments.tell)(Event::Drained { worker, sent, received });
             }
         } else {
-            self.flush_if_due();
+            self.flush_if_due(Instant::now());
         }
     }
 
@@ -361,8 +390,7 @@ impl State {
         self.run(|stage| stage.flush(Flush::Idle { now }));
     }
 
-    fn flush_if_due(&mut self) {
-        let now = Instant::now();
+    fn flush_if_due(&mut self, now: Instant) {
         if now - self.flushed >= FLUSH_INTERVAL {
             self.flushed = now;
             let now = now - self.started;

@@ -4,7 +4,6 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 use super::keyed_state::{KeyedTable, owner};
 use crate::codec::{Record, stable_hash};
@@ -56,6 +55,18 @@ impl<K: Hash + Eq, P> Partials<K, P> {
 
     #[cold]
     #[inline(never)]
+    fn insert(&mut self, hash: u64, key: K, partial: P, outbox: &mut Outbox<(K, P)>)
+    where
+        (K, P): Record,
+    {
+        self.table.insert_unique(hash, (key, partial), |(key, _)| stable_hash(key));
+        if self.table.len() >= MOST_KEYS {
+            self.leave(outbox);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
     fn leave(&mut self, outbox: &mut Outbox<(K, P)>)
     where
         (K, P): Record,
@@ -89,15 +100,13 @@ impl<O: Combine> Strategy<O> for Combining {
         record: O::In,
         outbox: &mut Outbox<Self::Message>,
     ) {
-        let key = link.operation.key(&record);
-        let hash = stable_hash(&key);
-        match partials.table.entry(hash, |(other, _)| *other == key, |(key, _)| stable_hash(key)) {
-            Entry::Occupied(entry) => link.operation.add(&mut entry.into_mut().1, record),
-            Entry::Vacant(entry) => {
-                entry.insert((key, link.operation.start(record)));
-                if partials.table.len() >= MOST_KEYS {
-                    partials.leave(outbox);
-                }
+        let operation = link.operation;
+        let hash = operation.key_hash(&record);
+        match partials.table.find_mut(hash, |(key, _)| operation.has_key(&record, key)) {
+            Some((_, partial)) => operation.add(partial, record),
+            None => {
+                let key = operation.key(&record);
+                partials.insert(hash, key, operation.start(record), outbox);
             }
         }
     }
@@ -133,8 +142,8 @@ impl<O: Combine> Strategy<O> for Combining {
         emit: &mut E,
         _peers: &mut Outbox<Self::Message>,
     ) -> Result<()> {
-        let (key, state) = states.state(stable_hash(&key), key, || worker.operation.init());
-        worker.operation.merge(key, state, partial, emit)
+        let operation = worker.operation;
+        states.with_key(key, || operation.init(), |key, state| operation.merge(key, state, partial, emit))
     }
 
     fn finish<E: Emit<O::Out>>(
@@ -143,6 +152,6 @@ impl<O: Combine> Strategy<O> for Combining {
         states: &mut Self::State,
         emit: &mut E,
     ) -> Result<()> {
-        states.iter_mut().try_for_each(|(_, state)| worker.operation.finish(state, emit))
+        states.finish(worker.operation, emit)
     }
 }

@@ -1,7 +1,6 @@
 //! One state a key, at the key's owner.
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 use crate::codec::{KEY_GROUPS, Record, key_group, stable_hash};
 use crate::workflow::{Cluster, Deployment, Emit, Keyed, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
@@ -42,17 +41,54 @@ impl<K: Record + std::hash::Hash + Eq + Clone, S> KeyedTable<K, S> {
         KeyedTable { table: HashTable::new() }
     }
 
-    /// The state of a key; made on first use.
+    /// Calls `use_it` with the state of a record's key, which is made on first use.
     #[inline(always)]
-    pub(super) fn state(&mut self, hash: u64, key: K, init: impl FnOnce() -> S) -> &mut (K, S) {
-        match self.table.entry(hash, |(other, _)| *other == key, |(key, _)| stable_hash(key)) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert((key, init())).into_mut(),
+    pub(super) fn with_state_of<O, R>(
+        &mut self,
+        operation: &O,
+        record: O::In,
+        use_it: impl FnOnce(&mut S, O::In) -> R,
+    ) -> R
+    where
+        O: Keyed<Key = K> + React<State = S>,
+    {
+        let hash = operation.key_hash(&record);
+        // Found first and inserted apart: the way of a key that is known stays short.
+        match self.table.find_mut(hash, |(key, _)| operation.has_key(&record, key)) {
+            Some((_, state)) => use_it(state, record),
+            None => {
+                let (_, state) = self.insert(hash, operation.key(&record), operation.init());
+                use_it(state, record)
+            }
         }
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut (K, S)> {
-        self.table.iter_mut()
+    /// Calls `use_it` with a key and its state, which is made on first use.
+    #[inline(always)]
+    pub(super) fn with_key<R>(&mut self, key: K, init: impl FnOnce() -> S, use_it: impl FnOnce(&K, &mut S) -> R) -> R {
+        let hash = stable_hash(&key);
+        match self.table.find_mut(hash, |(other, _)| *other == key) {
+            Some((key, state)) => use_it(key, state),
+            None => {
+                let (key, state) = self.insert(hash, key, init());
+                use_it(key, state)
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert(&mut self, hash: u64, key: K, state: S) -> &mut (K, S) {
+        self.table.insert_unique(hash, (key, state), |(key, _)| stable_hash(key)).into_mut()
+    }
+
+    /// Ends the states of all keys.
+    pub(super) fn finish<O, E>(&mut self, operation: &O, emit: &mut E) -> Result<()>
+    where
+        O: Keyed<Key = K> + React<State = S>,
+        E: Emit<O::Out>,
+    {
+        self.table.iter_mut().try_for_each(|(key, state)| operation.finish_key(key, state, emit))
     }
 }
 
@@ -76,7 +112,7 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
 
     #[inline(always)]
     fn deliver(&self, link: &LinkContext<'_, O>, _sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
-        let worker = owner(stable_hash(&link.operation.key(&record)), link.workers.len());
+        let worker = owner(link.operation.key_hash(&record), link.workers.len());
         outbox.send(worker, record);
     }
 
@@ -93,9 +129,8 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
         emit: &mut E,
         _peers: &mut Outbox<O::In>,
     ) -> Result<()> {
-        let key = worker.operation.key(&record);
-        let (_, state) = states.state(stable_hash(&key), key, || worker.operation.init());
-        worker.operation.react(state, record, emit)
+        let operation = worker.operation;
+        states.with_state_of(operation, record, |state, record| operation.react(state, record, emit))
     }
 
     fn finish<E: Emit<O::Out>>(
@@ -104,6 +139,6 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
         states: &mut Self::State,
         emit: &mut E,
     ) -> Result<()> {
-        states.iter_mut().try_for_each(|(_, state)| worker.operation.finish(state, emit))
+        states.finish(worker.operation, emit)
     }
 }

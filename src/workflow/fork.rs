@@ -282,12 +282,11 @@ struct OfPortOutlet<O, P, N> {
 impl<O: Send, P: OutPort<O>, N: Outlet<P::Record>> BatchOutlet<O> for OfPortOutlet<O, P, N> {
     fn take(&mut self, outputs: &mut Vec<O>) {
         for output in outputs.drain(..) {
-            match P::select(output) {
-                Ok(record) => {
-                    self.count += 1;
-                    self.next.emit(record);
-                }
-                Err(other) => self.others.push(other),
+            if !P::has(&output) {
+                self.others.push(output);
+            } else if let Some(record) = P::take(output) {
+                self.count += 1;
+                self.next.emit(record);
             }
         }
         std::mem::swap(outputs, &mut self.others);

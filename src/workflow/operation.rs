@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use super::Result;
-use crate::codec::Record;
+use crate::codec::{Record, stable_hash};
 
 /// Where an operation puts the records that it produces.
 ///
@@ -79,7 +79,7 @@ pub trait React: Operation {
     /// A panic is caught and fails the deployment with the vertex, the worker, the node and the message.
     fn react<E: Emit<Self::Out>>(&self, state: &mut Self::State, record: Self::In, emit: &mut E) -> Result<()>;
 
-    /// Called once for each state when all input has ended.
+    /// Called once for each state when all input has ended; see also [`Keyed::finish_key`].
     ///
     /// # Errors
     /// An error fails the deployment.
@@ -114,6 +114,31 @@ pub trait Keyed: Operation {
     /// The key of a record. Called in the sender to find the receiver and again in the receiver to find the state, so
     /// it has to be cheap and to depend on the record alone.
     fn key(&self, record: &Self::In) -> Self::Key;
+
+    /// The stable hash of the record's key. Write it only if there is a faster way than to make the key, and give the
+    /// same result.
+    #[inline(always)]
+    fn key_hash(&self, record: &Self::In) -> u64 {
+        stable_hash(&self.key(record))
+    }
+
+    /// Called once for each key and its state when all input has ended.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn finish_key<E: Emit<Self::Out>>(&self, key: &Self::Key, state: &mut Self::State, emit: &mut E) -> Result<()>
+    where
+        Self: React,
+    {
+        let _ = key;
+        self.finish(state, emit)
+    }
+
+    /// Whether this is the record's key. Write it only if there is a faster way than to make the key.
+    #[inline(always)]
+    fn has_key(&self, record: &Self::In, key: &Self::Key) -> bool {
+        self.key(record) == *key
+    }
 }
 
 /// A keyed operation whose records can be combined before they travel, because it is associative and commutative.

@@ -35,13 +35,10 @@ pub trait OutPort<O>: Send + Sync + 'static {
     type Record: 'static;
     /// Its place in [`Operation::OUT_PORTS`](super::Operation::OUT_PORTS).
     const INDEX: usize;
-    /// Whether every output leaves by this port: the operation has no other.
-    const ALL: bool = false;
-    /// The record, if this output left by this port; else the output back.
-    ///
-    /// # Errors
-    /// The output, unchanged, when it belongs to another port.
-    fn select(output: O) -> Result<Self::Record, O>;
+    /// Whether this output leaves by this port.
+    fn has(output: &O) -> bool;
+    /// The record, if this output leaves by this port.
+    fn take(output: O) -> Option<Self::Record>;
 }
 
 /// The port of an operation that has one in port.
@@ -65,10 +62,14 @@ impl<T: 'static> InPort<T> for In {
 impl<T: 'static> OutPort<T> for Out {
     type Record = T;
     const INDEX: usize = 0;
-    const ALL: bool = true;
 
     #[inline(always)]
-    fn select(output: T) -> Result<T, T> {
-        Ok(output)
+    fn has(_output: &T) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn take(output: T) -> Option<T> {
+        Some(output)
     }
 }

@@ -122,8 +122,7 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
         let state = self.strategy.init(&worker).map_err(fail)?;
         let strategy = self.strategy.clone();
         Ok(Box::new(RunningStage {
-            state,
-            outlet,
+            running: Some((state, outlet)),
             strategy,
             operation,
             peers,
@@ -162,8 +161,8 @@ impl Post for Nowhere {
 }
 
 struct RunningStage<S: Strategy<O>, O: Operation, N> {
-    state: S::State,
-    outlet: N,
+    /// The worker's state and what stands behind it; gone once a hook has panicked.
+    running: Option<(S::State, N)>,
     strategy: S,
     operation: O,
     peers: Outbox<S::Message>,
@@ -189,16 +188,30 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> RunningStage<S, O, N> {
             &mut Outbox<S::Message>,
         ) -> Result<R>,
     ) -> Result<R, Failure> {
+        // Moved to the stack for the length of a slice: what is written there for each record (a sum, a count) the
+        // compiler keeps in registers, which it must not do with memory that it does not see the owner of.
+        let Some((mut state, mut outlet)) = self.running.take() else { return Err(self.panicked()) };
         let blame = Blame(self.vertex);
         let worker = WorkerContext { operation: &self.operation, workers: &self.workers, index: self.index };
         let mut emitted = 0;
-        let mut outlet = Counted { next: &mut self.outlet, count: &mut emitted };
-        let result = hook(&self.strategy, &worker, &mut self.state, &mut outlet, &mut self.peers);
+        let mut counted = Counted { next: &mut outlet, count: &mut emitted };
+        let result = hook(&self.strategy, &worker, &mut state, &mut counted, &mut self.peers);
         std::mem::forget(blame);
+        let settled = outlet.settle(emitted);
+        self.running = Some((state, outlet));
         self.meter.add(received, emitted);
         let result = result.map_err(|error| Failure { vertex: self.vertex, error })?;
-        self.outlet.settle(emitted)?;
+        settled?;
         Ok(result)
+    }
+
+    fn panicked(&self) -> Failure {
+        Failure { vertex: self.vertex, error: Error::Operation("called again after a panic".to_owned()) }
+    }
+
+    fn outlet(&mut self) -> Result<&mut N, Failure> {
+        let panicked = self.panicked();
+        self.running.as_mut().map(|(_, outlet)| outlet).ok_or(panicked)
     }
 }
 
@@ -229,7 +242,7 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> Stage for RunningStage<S, 
             }
         }
         self.peers.flush();
-        self.outlet.flush(due)
+        self.outlet()?.flush(due)
     }
 
     fn drain(&mut self) -> Result<(), Failure> {
@@ -240,11 +253,11 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> Stage for RunningStage<S, 
 
     fn finish(&mut self) -> Result<(), Failure> {
         self.run(0, |strategy, worker, state, outlet, _| strategy.finish(worker, state, outlet))?;
-        self.outlet.finish()
+        self.outlet()?.finish()
     }
 
     fn progress(&self) -> Option<Progress> {
         let worker = WorkerContext { operation: &self.operation, workers: &self.workers, index: self.index };
-        self.strategy.progress(&worker, &self.state)
+        self.strategy.progress(&worker, self.running.as_ref().map(|(state, _)| state)?)
     }
 }

@@ -3,7 +3,9 @@
 use clap::ValueEnum;
 
 use crate::jobs::{Job, Run};
-use crate::{hand, renoir_engine, timely_engine};
+use crate::hand;
+#[cfg(feature = "peers")]
+use crate::{renoir_engine, timely_engine};
 
 /// What runs a job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -11,16 +13,22 @@ pub enum Engine {
     /// Threads and channels, written by hand for each job: the practical limit.
     Hand,
     /// Renoir at its best.
+    #[cfg(feature = "peers")]
     Renoir,
     /// Renoir with batches of one record, for latency.
+    #[cfg(feature = "peers")]
     RenoirSingle,
     /// Renoir as its documentation writes it.
+    #[cfg(feature = "peers")]
     RenoirDocs,
     /// Timely Dataflow at its best, with records in rows.
+    #[cfg(feature = "peers")]
     Timely,
     /// Timely Dataflow with words in columns.
+    #[cfg(feature = "peers")]
     TimelyColumns,
     /// Timely Dataflow as its documentation writes it.
+    #[cfg(feature = "peers")]
     TimelyDocs,
     /// Skitter.
     #[cfg(feature = "skitter")]
@@ -32,11 +40,17 @@ impl Engine {
     pub fn name(self) -> &'static str {
         match self {
             Engine::Hand => "hand",
+            #[cfg(feature = "peers")]
             Engine::Renoir => "renoir",
+            #[cfg(feature = "peers")]
             Engine::RenoirSingle => "renoir-single",
+            #[cfg(feature = "peers")]
             Engine::RenoirDocs => "renoir-docs",
+            #[cfg(feature = "peers")]
             Engine::Timely => "timely",
+            #[cfg(feature = "peers")]
             Engine::TimelyColumns => "timely-columns",
+            #[cfg(feature = "peers")]
             Engine::TimelyDocs => "timely-docs",
             #[cfg(feature = "skitter")]
             Engine::Skitter => "skitter",
@@ -49,6 +63,7 @@ impl Engine {
             Engine::Hand => false,
             #[cfg(feature = "skitter")]
             Engine::Skitter => false,
+            #[cfg(feature = "peers")]
             _ => true,
         }
     }
@@ -56,7 +71,9 @@ impl Engine {
     /// Whether it has a form of the job that differs from those of its siblings.
     pub fn runs(self, job: Job) -> bool {
         match self {
+            #[cfg(feature = "peers")]
             Engine::RenoirSingle => job == Job::J4,
+            #[cfg(feature = "peers")]
             Engine::TimelyColumns => job == Job::J1b,
             _ => true,
         }
@@ -66,11 +83,17 @@ impl Engine {
     pub fn run(self, run: &Run) {
         match self {
             Engine::Hand => hand::run(run),
+            #[cfg(feature = "peers")]
             Engine::Renoir => renoir_engine::tuned::run(run),
+            #[cfg(feature = "peers")]
             Engine::RenoirSingle => renoir_engine::tuned::latency_of_single_records(run),
+            #[cfg(feature = "peers")]
             Engine::RenoirDocs => renoir_engine::docs::run(run),
+            #[cfg(feature = "peers")]
             Engine::Timely => timely_engine::rows::run(run),
+            #[cfg(feature = "peers")]
             Engine::TimelyColumns => timely_engine::columns::word_updates(run),
+            #[cfg(feature = "peers")]
             Engine::TimelyDocs => timely_engine::docs::run(run),
             #[cfg(feature = "skitter")]
             Engine::Skitter => crate::skitter_engine::run(run),

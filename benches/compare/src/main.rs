@@ -18,12 +18,14 @@ mod hash;
 mod jobs;
 mod measure;
 mod pace;
+#[cfg(feature = "peers")]
 mod renoir_engine;
 #[cfg(feature = "skitter")]
 mod skitter_engine;
 mod table;
 mod tally;
 mod text;
+#[cfg(feature = "peers")]
 mod timely_engine;
 
 #[global_allocator]

@@ -1,19 +1,32 @@
 //! Skitter. Compiled with the feature `skitter`.
+//!
+//! The operations are written as a user would write them who wants the last bit of speed: a key that carries its hash,
+//! and a sink that is chained to the keyed stage.
 
-use crate::jobs::{Job, Run};
+mod latency;
+mod numbers;
+mod words;
+
+use skitter::prelude::*;
+use skitter::runtime::{Runtime, Settings};
+
+use crate::jobs::{Job, Run, THREADS};
 
 /// Runs the job to its end.
-///
-/// The sinks are [`crate::tally::Sink`] and [`crate::tally::LatencySink`], the states
-/// [`crate::tally::WordCounts`] and [`crate::tally::KeySums`], the sources
-/// [`crate::text::TextReader`] or [`crate::text::Words`], [`crate::jobs::share`] and
-/// [`crate::pace::Pacer`]; compare `hand` for what each job does.
 pub fn run(run: &Run) {
+    let workflow = WorkflowBuilder::new();
     match run.job {
-        Job::J1a => todo!("word count, pre-aggregated"),
-        Job::J1b => todo!("word count, each word shuffled"),
-        Job::J2 => todo!("five maps and a filter"),
-        Job::J3 => todo!("keyed running sum"),
-        Job::J4 => todo!("latency"),
+        Job::J1a => words::final_counts(&workflow, run),
+        Job::J1b => words::updates(&workflow, run),
+        Job::J2 => numbers::five_maps(&workflow, run),
+        Job::J3 => numbers::running_sums(&workflow, run),
+        Job::J4 => latency::measure(&workflow, run),
+    }
+    let settings = Settings { cores: THREADS, threads: THREADS, ..Settings::default() };
+    let runtime = Runtime::with(settings).expect("threads");
+    let workflow = workflow.build().expect("a valid workflow");
+    let summary = runtime.deploy(run.job.name(), workflow).expect("a deployable workflow").wait();
+    if let Err(error) = summary {
+        panic!("{error}");
     }
 }

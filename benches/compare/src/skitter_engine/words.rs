@@ -1,0 +1,208 @@
+//! J1a and J1b.
+
+use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use skitter::codec::stable_hash;
+use skitter::prelude::*;
+use skitter::workflow::{Combine, Keyed, Pull, Share, Source};
+
+use super::numbers::Counting;
+use crate::hash;
+use crate::jobs::Run;
+use crate::tally::{FinalCounts, Totals};
+use crate::text::{Cursor, HashedWord, TextReader};
+
+/// Each word to its owner, who counts it and emits the count.
+pub fn updates(workflow: &WorkflowBuilder, run: &Run) {
+    workflow
+        .source(Words(run.input.clone()))
+        .vertex(CountWords, KeyedState)
+        .sink(Counting(Arc::clone(&run.totals)), Chained);
+}
+
+/// Words are counted where they are read, then by their owners.
+pub fn final_counts(workflow: &WorkflowBuilder, run: &Run) {
+    workflow
+        .source(Words(run.input.clone()))
+        .vertex(FinalWords(Arc::clone(&run.totals)), Combining)
+        .discard();
+}
+
+/// A word as a key. Its hash is that of the text on its way through [`crate::hash`], which [`HashedWord`] carries.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Word(CompactString);
+
+impl Hash for Word {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(hash::of_word(&self.0));
+    }
+}
+
+/// The words of a text, each worker reading a range of it.
+#[derive(Clone)]
+struct Words(PathBuf);
+
+struct Reader {
+    text: TextReader,
+    cursor: Cursor,
+}
+
+impl Operation for Words {
+    type In = Infallible;
+    type Out = HashedWord;
+    const NAME: &'static str = "words";
+}
+
+impl Source for Words {
+    type Reader = Reader;
+
+    fn splits(&self) -> bool {
+        true
+    }
+
+    fn open(&self, share: Share) -> Result<Reader> {
+        Ok(Reader { text: TextReader::open(&self.0, share.index, share.of)?, cursor: Cursor::default() })
+    }
+
+    fn read<E: Emit<HashedWord>>(&self, reader: &mut Reader, budget: usize, emit: &mut E) -> Result<Pull> {
+        let mut left = budget;
+        let mut cursor = std::mem::take(&mut reader.cursor);
+        loop {
+            let block = reader.text.block();
+            while left > 0
+                && let Some((start, end)) = cursor.next_span(block)
+            {
+                left -= 1;
+                let hash = hash::of_word_at(block, start, end);
+                emit.emit(HashedWord { hash, text: CompactString::new(&block[start..end]) });
+            }
+            if left == 0 {
+                reader.cursor = cursor;
+                return Ok(Pull::More);
+            }
+            if !reader.text.fill() {
+                return Ok(Pull::End);
+            }
+            cursor = Cursor::new(reader.text.block());
+        }
+    }
+}
+
+#[derive(Clone)]
+struct CountWords;
+
+impl Operation for CountWords {
+    type In = HashedWord;
+    type Out = u64;
+    const NAME: &'static str = "count";
+}
+
+impl Keyed for CountWords {
+    type Key = Word;
+
+    fn key(&self, word: &HashedWord) -> Word {
+        Word(word.text.clone())
+    }
+
+    #[inline(always)]
+    fn key_hash(&self, word: &HashedWord) -> u64 {
+        stable_hash(&word.hash)
+    }
+
+    #[inline(always)]
+    fn has_key(&self, word: &HashedWord, key: &Word) -> bool {
+        word.text == key.0
+    }
+}
+
+impl React for CountWords {
+    type State = u64;
+    const ONE_TO_ONE: bool = true;
+
+    fn init(&self) -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    fn react<E: Emit<u64>>(&self, count: &mut u64, _word: HashedWord, emit: &mut E) -> Result<()> {
+        *count += 1;
+        emit.emit(*count);
+        Ok(())
+    }
+}
+
+/// Counts words and reports the final counts.
+#[derive(Clone)]
+struct FinalWords(Arc<Totals>);
+
+impl Operation for FinalWords {
+    type In = HashedWord;
+    type Out = Infallible;
+    const NAME: &'static str = "count";
+    const OUT_PORTS: &'static [&'static str] = &[];
+}
+
+impl Keyed for FinalWords {
+    type Key = Word;
+
+    fn key(&self, word: &HashedWord) -> Word {
+        Word(word.text.clone())
+    }
+
+    #[inline(always)]
+    fn key_hash(&self, word: &HashedWord) -> u64 {
+        stable_hash(&word.hash)
+    }
+
+    #[inline(always)]
+    fn has_key(&self, word: &HashedWord, key: &Word) -> bool {
+        word.text == key.0
+    }
+
+    fn finish_key<E: Emit<Infallible>>(&self, word: &Word, count: &mut u64, _emit: &mut E) -> Result<()> {
+        FinalCounts::new(&self.0).word(&word.0, *count);
+        Ok(())
+    }
+}
+
+impl React for FinalWords {
+    type State = u64;
+
+    fn init(&self) -> u64 {
+        0
+    }
+
+    fn react<E: Emit<Infallible>>(&self, count: &mut u64, _word: HashedWord, _emit: &mut E) -> Result<()> {
+        *count += 1;
+        Ok(())
+    }
+}
+
+impl Combine for FinalWords {
+    type Partial = u64;
+
+    #[inline(always)]
+    fn start(&self, _word: HashedWord) -> u64 {
+        1
+    }
+
+    #[inline(always)]
+    fn add(&self, partial: &mut u64, _word: HashedWord) {
+        *partial += 1;
+    }
+
+    #[inline(always)]
+    fn join(&self, partial: &mut u64, other: u64) {
+        *partial += other;
+    }
+
+    fn merge<E: Emit<Infallible>>(&self, _word: &Word, count: &mut u64, n: u64, _emit: &mut E) -> Result<()> {
+        *count += n;
+        Ok(())
+    }
+}
