@@ -14,6 +14,7 @@ mod map;
 mod numbers;
 mod send;
 mod stream_source;
+mod union;
 
 pub use collect::{Collect, Collected};
 pub use count::Count;
@@ -28,3 +29,4 @@ pub use map::Map;
 pub use numbers::Numbers;
 pub use send::Send;
 pub use stream_source::StreamSource;
+pub use union::{Union, UnionOf};

@@ -74,6 +74,19 @@ where
     }
 }
 
+/// Two links to one in port. What stands behind them is opened behind each.
+#[derive(Debug)]
+pub struct Both<A, B>(pub(super) A, pub(super) B);
+
+impl<T, A: Upstream<T>, B: Upstream<T>> Upstream<T> for Both<A, B> {
+    const CHAINS: bool = A::CHAINS && B::CHAINS;
+
+    fn close<D: Downstream<T>>(self, down: D, graph: &Graph) {
+        self.0.close(down.clone(), graph);
+        self.1.close(down, graph);
+    }
+}
+
 /// The recipe of what stands behind a point: opened once in each worker.
 pub trait Downstream<T>: Clone + Send + Sync + 'static {
     /// A running copy.

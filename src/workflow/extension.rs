@@ -14,13 +14,14 @@ type State<S, O> = <S as Strategy<O>>::State;
 ///
 /// ```
 /// use skitter::prelude::*;
+/// use skitter::codec::Record;
 /// use skitter::workflow::{Extended, Extension, Keyed, LinkContext, Outbox, React};
 ///
 /// /// Keyed state, with the keys of one customer all on worker 0.
 /// #[derive(Clone)]
 /// struct Pinned(u64);
 ///
-/// impl<O: Keyed<Key = u64, In: Record> + React<State: Record>> Extension<O> for Pinned {
+/// impl<O: Keyed<Key = u64, In: Record> + React> Extension<O> for Pinned {
 ///     type Base = KeyedState;
 ///     const NAME: &'static str = "pinned";
 ///     fn base(&self) -> &KeyedState { &KeyedState }

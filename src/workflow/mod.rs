@@ -28,8 +28,8 @@ mod verify;
 
 pub use builder::{Input, Inputs, Vertex, Workflow, WorkflowBuilder};
 pub use chain::{
-    Chain, Deliver, Discard, Downstream, Failure, Linked, Nothing, Opening, Outlet, Ported, Prepared, Survey, Upstream,
-    Wiring, take_blame,
+    Both, Chain, Deliver, Discard, Downstream, Failure, Linked, Nothing, Opening, Outlet, Ported, Prepared, Survey,
+    Upstream, Wiring, take_blame,
 };
 pub use cluster::{Cluster, Deployment, NodeInfo, Place, Role, WorkerInfo, Workers};
 pub use error::{Error, Result};

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::chain::{Chain, Discard, Downstream, Linked, Upstream};
+use super::chain::{Both, Chain, Discard, Downstream, Linked, Upstream};
 use super::fork::{Branches as Forked, Fork, Shared, Split};
 use super::graph::Graph;
 use super::{In, InPort, Input, Operation, Out, OutPort, Strategy};
@@ -81,6 +81,28 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         self.graph.add_link((self.chain.vertex(), P::INDEX), (vertex, IP::INDEX));
         let upstream = Linked { chain: self.chain, ports: PhantomData };
         Stream::new(Placed { upstream, operation, strategy, vertex }, self.graph)
+    }
+
+    /// Puts an operation with one in port behind this stream and another one.
+    #[expect(clippy::type_complexity, reason = "the type of a vertex names what is before it")]
+    pub fn vertex_of_both<C2, P2, O, S>(
+        self,
+        other: Stream<C2, P2>,
+        operation: O,
+        strategy: S,
+    ) -> Stream<Placed<Both<Linked<C, P, In>, Linked<C2, P2, In>>, O, S>>
+    where
+        C2: Chain,
+        P2: OutPort<C2::Out, Record = P::Record>,
+        O: Operation<In = P::Record>,
+        S: Strategy<O>,
+    {
+        let vertex = self.graph.add_vertex(&operation, S::NAME);
+        self.graph.add_link((self.chain.vertex(), P::INDEX), (vertex, 0));
+        self.graph.add_link((other.chain.vertex(), P2::INDEX), (vertex, 0));
+        let first = Linked { chain: self.chain, ports: PhantomData };
+        let second = Linked { chain: other.chain, ports: PhantomData };
+        Stream::new(Placed { upstream: Both(first, second), operation, strategy, vertex }, self.graph)
     }
 
     /// Ends the stream in a sink.
