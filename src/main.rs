@@ -1,1 +1,2 @@
+//! The `skitter` program: the command line with the bundled workflows.
 fn main() {}

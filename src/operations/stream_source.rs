@@ -45,7 +45,6 @@ impl<I: IntoIterator, F: Fn(Share) -> I> StreamSource<I, F> {
 
 impl<I: IntoIterator> StreamSource<I, ()> {
     /// A source that one worker reads.
-    #[expect(clippy::new_ret_no_self, reason = "the type of the closure cannot be named")]
     pub fn new<F>(open: F) -> StreamSource<I, impl Fn(Share) -> I + Clone + Send + Sync + 'static>
     where
         F: Fn() -> I + Clone + Send + Sync + 'static,

@@ -17,9 +17,7 @@ impl<O: React<In: Record + Clone>> Strategy<O> for Broadcast {
         Ok(cluster.on_all_worker_cores())
     }
 
-    fn sender(&self, link: &LinkContext<'_, O>) -> () {
-        let _ = link;
-    }
+    fn sender(&self, _link: &LinkContext<'_, O>) {}
 
     #[inline(always)]
     fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {

@@ -26,9 +26,7 @@ impl<O: React<In: Record>> Strategy<O> for Sedentary {
         Ok(cluster.on_n(1))
     }
 
-    fn sender(&self, link: &LinkContext<'_, O>) -> () {
-        let _ = link;
-    }
+    fn sender(&self, _link: &LinkContext<'_, O>) {}
 
     #[inline(always)]
     fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {

@@ -25,7 +25,7 @@ trait BatchOutlet<T>: Send {
 
 /// The recipes behind a point, in the order of linking; each with the shift of vertex numbers from the workflow of the
 /// point to its own.
-pub struct Branches<T>(Arc<Mutex<Vec<(i64, Box<dyn AnyDownstream<T>>)>>>);
+pub(super) struct Branches<T>(Arc<Mutex<Vec<(i64, Box<dyn AnyDownstream<T>>)>>>);
 
 impl<T> Clone for Branches<T> {
     fn clone(&self) -> Self {
@@ -55,7 +55,7 @@ impl<T: 'static> Branches<T> {
 }
 
 /// Recipe: all branches get each record.
-pub struct Fork<T> {
+pub(super) struct Fork<T> {
     vertex: Option<VertexId>,
     shift: i64,
     branches: Branches<T>,
@@ -91,7 +91,7 @@ impl<T: Clone + Send + 'static> Downstream<T> for Fork<T> {
 }
 
 /// Hands each record to all branches.
-pub struct ForkOutlet<T> {
+pub(super) struct ForkOutlet<T> {
     waiting: Vec<T>,
     branches: Vec<Box<dyn BatchOutlet<T>>>,
 }
@@ -139,7 +139,7 @@ impl<T: Clone + Send + 'static> Outlet<T> for ForkOutlet<T> {
 }
 
 /// Recipe: each branch takes the outputs of its port.
-pub struct Split<O>(Branches<O>);
+pub(super) struct Split<O>(Branches<O>);
 
 impl<O> Clone for Split<O> {
     fn clone(&self) -> Self {
@@ -172,7 +172,7 @@ impl<O: Send + 'static> Downstream<O> for Split<O> {
 }
 
 /// Hands each output to the branch of its port.
-pub struct SplitOutlet<O> {
+pub(super) struct SplitOutlet<O> {
     waiting: Vec<O>,
     branches: Vec<Box<dyn BatchOutlet<O>>>,
 }

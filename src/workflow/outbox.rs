@@ -109,13 +109,16 @@ impl<M: Record> Outbox<M> {
         self.boxes[worker].push(message);
     }
 
-    /// Sends a message to every worker.
+    /// Sends a message to every worker; cloned for all but the last.
     pub fn broadcast(&mut self, message: M)
     where
         M: Clone,
     {
-        for worker in 0..self.boxes.len() {
-            self.send(worker, message.clone());
+        if let Some(last) = self.boxes.len().checked_sub(1) {
+            for worker in 0..last {
+                self.send(worker, message.clone());
+            }
+            self.send(last, message);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the compiler cannot see: names, unlinked ports, cycles.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Error, LinkInfo, Result, VertexInfo, VertexKind};
 use crate::id::VertexId;
@@ -14,11 +14,18 @@ pub(super) fn name(vertices: &mut [VertexInfo], named: &[bool]) -> Result<()> {
             return Err(Error::DuplicateName(vertex.name.clone()));
         }
     }
+    let mut numbers = BTreeMap::new();
     for (vertex, named) in vertices.iter_mut().zip(named) {
         if !given(vertex, *named) && !taken.insert(vertex.name.clone()) {
-            let numbered = (2u32..).map(|n| format!("{}_{n}", vertex.name)).find(|name| !taken.contains(name));
-            vertex.name = numbered.unwrap_or_default();
-            taken.insert(vertex.name.clone());
+            let number = numbers.entry(vertex.name.clone()).or_insert(1u32);
+            loop {
+                *number += 1;
+                let name = format!("{}_{number}", vertex.name);
+                if taken.insert(name.clone()) {
+                    vertex.name = name;
+                    break;
+                }
+            }
         }
     }
     Ok(())
