@@ -139,6 +139,7 @@ impl Actor for Supervisor {
                     waiting: Arc::clone(&waiting),
                 };
                 let supervisor = own.get_cell();
+                #[expect(clippy::disallowed_methods, reason = "waited for at once; it only changes the executor")]
                 let started = data.spawn(async move { actor::spawn(Worker, arguments, Some(supervisor)).await });
                 let actor = started.await??;
                 actors.insert(actor.get_id(), id);

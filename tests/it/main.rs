@@ -1,2 +1,6 @@
 //! All integration tests, in one binary.
+
+// Lets helper functions use what only tests may.
+#![cfg(test)]
+
 mod runtime;
