@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::chain::{Deliver, Nothing, Prepared};
+use super::chain::{Deliver, Nothing, OneByOne, Prepared};
 use super::fork::{Branches, Fork, Shared};
 use super::graph::{Graph, GraphData};
 use super::stage::StageFactory;
-use super::strategy::Origin;
 use super::stream::{Placed, Stream};
 use super::{Chain, Error, In, LinkInfo, Operation, Out, OutPort, Result, Strategy, VertexInfo, VertexKind, verify};
 use crate::id::VertexId;
@@ -55,17 +54,14 @@ impl WorkflowBuilder {
     where
         Out: OutPort<O::Out>,
     {
-        let vertex = self.graph.add_vertex(&operation, S::NAME);
-        if S::ORIGIN == Origin::Links {
-            let reason = format!("strategy `{}` cannot distribute a source", S::NAME);
-            self.graph.check_failed(vertex, Error::Operation(reason));
-        }
+        let vertex = self.graph.add_vertex::<O, S>(&operation);
+        self.graph.draft(vertex, |draft| draft.source = true);
         Stream::new(Placed { upstream: Nothing, operation, strategy, vertex }, self.graph.clone())
     }
 
     /// A vertex whose in ports are linked one by one, with [`Stream::to`]; see [`Vertex`].
     pub fn vertex<O: Operation, S: Strategy<O>>(&self, operation: O, strategy: S) -> Vertex<O, S> {
-        let vertex = self.graph.add_vertex(&operation, S::NAME);
+        let vertex = self.graph.add_vertex::<O, S>(&operation);
         Vertex { graph: self.graph.clone(), vertex, operation, strategy }
     }
 
@@ -78,7 +74,7 @@ impl WorkflowBuilder {
         if self.ports.borrow_mut().inputs.insert(name.to_owned(), port).is_some() {
             self.graph.fail(Error::DuplicateName(name.to_owned()));
         }
-        Stream::new(Shared { vertex, branches, shift: 0 }, self.graph.clone())
+        Stream::new(Shared { vertex, port: 0, branches, shift: 0 }, self.graph.clone())
     }
 
     /// Opens an out port of this workflow: what `stream` gives leaves by it.
@@ -90,7 +86,10 @@ impl WorkflowBuilder {
     {
         let vertex = self.graph.add(port_vertex::<P::Record>(name, VertexKind::OutPort));
         self.graph.closed(vertex);
-        self.graph.add_link((stream.chain.vertex(), P::INDEX), (vertex, 0));
+        if !stream.graph.holds(stream.chain.vertex(), &self.graph, vertex) {
+            return;
+        }
+        self.graph.add_link(stream.end(), (vertex, 0));
         let branches = Branches::<P::Record>::new();
         let record = std::any::type_name::<P::Record>();
         let port = OpenPort { vertex, record, branches: Box::new(branches.clone()) };
@@ -104,16 +103,23 @@ impl WorkflowBuilder {
     /// Checks what was built.
     ///
     /// # Errors
-    /// The first of: an operation that refuses its configuration, a duplicate name, an unlinked port, a cycle, a
-    /// workflow without vertices; each with vertex and port named. Streams that are still held count as unlinked.
+    /// The first of: an operation or strategy that refuses its configuration or place, an empty or duplicate name, a
+    /// workflow without vertices, an unlinked port, a cycle; each with vertex and port named. A stream that is still
+    /// held, or that was shared and is not read, counts as unlinked. To link what is still held has no effect
+    /// afterwards.
     pub fn build(self) -> Result<Workflow> {
         let data = std::mem::take(&mut *self.graph.0.borrow_mut());
-        let GraphData { mut vertices, named, closed, links, stages, errors } = data;
-        if let Some(error) = errors.into_iter().next() {
-            return Err(error);
+        let GraphData { mut vertices, drafts, links, stages, errors, .. } = data;
+        let named = verify::name(&mut vertices, &drafts);
+        if let Some((vertex, error)) = errors.into_iter().next() {
+            return Err(match vertex.and_then(|vertex| vertices.get(vertex.0 as usize)) {
+                Some(vertex) => Error::Vertex { vertex: vertex.name.clone(), reason: error.to_string() },
+                None => error,
+            });
         }
-        verify::name(&mut vertices, &named)?;
-        verify::links(&vertices, &links, &closed)?;
+        named?;
+        verify::origins(&mut vertices, &links, &drafts)?;
+        verify::links(&vertices, &links, &drafts)?;
         verify::acyclic(&vertices, &links)?;
         Ok(Workflow { vertices, links, stages, ports: self.ports.into_inner() })
     }
@@ -171,19 +177,21 @@ impl<O: Operation, S: Strategy<O>> Vertex<O, S> {
     }
 
     /// Its in ports, to link streams to, and its stream, to put more behind it.
-    pub fn open<P>(self) -> (Inputs<O, S>, Stream<Placed<Nothing, O, S>, P>)
+    pub fn open<P>(self) -> (Inputs<O, S>, Stream<Placed<OneByOne, O, S>, P>)
     where
         P: OutPort<O::Out>,
     {
         let Vertex { graph, vertex, operation, strategy } = self;
         let prepared = Prepared::new(operation.clone());
-        let inputs = Inputs { vertex, operation: prepared, strategy: strategy.clone() };
-        (inputs, Stream::new(Placed { upstream: Nothing, operation, strategy, vertex }, graph))
+        graph.keep_prepared(vertex, prepared.clone());
+        let inputs = Inputs { graph: graph.clone(), vertex, operation: prepared, strategy: strategy.clone() };
+        (inputs, Stream::new(Placed { upstream: OneByOne, operation, strategy, vertex }, graph))
     }
 }
 
 /// The in ports of a vertex.
 pub struct Inputs<O, S> {
+    graph: Graph,
     vertex: VertexId,
     operation: Prepared<O>,
     strategy: S,
@@ -194,12 +202,13 @@ impl<O: Operation, S: Strategy<O>> Inputs<O, S> {
     pub fn port<P: super::InPort<O::In>>(&self, port: P) -> Input<O, S, P> {
         let _ = port;
         let (operation, strategy) = (self.operation.clone(), self.strategy.clone());
-        Input { vertex: self.vertex, operation, strategy, port: PhantomData }
+        Input { graph: self.graph.clone(), vertex: self.vertex, operation, strategy, port: PhantomData }
     }
 }
 
 /// An in port of a vertex.
 pub struct Input<O, S, P> {
+    pub(super) graph: Graph,
     pub(super) vertex: VertexId,
     operation: Prepared<O>,
     strategy: S,

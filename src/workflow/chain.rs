@@ -32,6 +32,12 @@ pub trait Chain: Sized + 'static {
 
     /// The vertex at its end.
     fn vertex(&self) -> VertexId;
+
+    /// The out port of that vertex, by number, if the chain is the stream of one port; otherwise the type of the port
+    /// says which it is.
+    fn port(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What stands before an operation: a link from another vertex, or nothing.
@@ -43,7 +49,28 @@ pub trait Upstream<T>: 'static {
     fn close<D: Downstream<T>>(self, down: D, graph: &Graph);
 }
 
-/// Nothing stands before it: a source, or a vertex whose in ports are linked one by one.
+/// What stands before a vertex whose strategy can still be chosen.
+#[diagnostic::on_unimplemented(
+    message = "the strategy of this vertex is known to those that were linked to it",
+    note = "give the strategy to `vertex(…)`, before `open()`"
+)]
+pub trait Choice {}
+
+impl Choice for Nothing {}
+
+impl<C, OP, IP> Choice for Linked<C, OP, IP> {}
+
+/// In ports that are linked one by one stand before it.
+#[derive(Debug)]
+pub struct OneByOne;
+
+impl<T> Upstream<T> for OneByOne {
+    const CHAINS: bool = false;
+
+    fn close<D: Downstream<T>>(self, _down: D, _graph: &Graph) {}
+}
+
+/// Nothing stands before it: a source.
 #[derive(Debug)]
 pub struct Nothing;
 

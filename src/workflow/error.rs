@@ -10,9 +10,12 @@ pub enum Error {
     /// The workflow has no vertex.
     #[error("the workflow has no vertex")]
     Empty,
-    /// Two vertices were given one name.
-    #[error("two vertices are named `{0}`; give each a name of its own")]
+    /// Two vertices, ports of one direction or nested workflows were given one name.
+    #[error("two vertices, ports or nested workflows are named `{0}`; give each a name of its own")]
     DuplicateName(String),
+    /// A vertex or a nested workflow was given an empty name.
+    #[error("a vertex, port or nested workflow has an empty name; give it one that errors can name it by")]
+    EmptyName,
     /// An in port has no link.
     #[error("in port `{port}` of vertex `{vertex}` is not linked")]
     UnlinkedInPort {

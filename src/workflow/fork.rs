@@ -308,6 +308,7 @@ impl<O: Send, P: OutPort<O>, N: Outlet<P::Record>> BatchOutlet<O> for OfPortOutl
 /// A chain that ended in a fork: any number of vertices can be put behind it.
 pub struct Shared<T> {
     pub(super) vertex: VertexId,
+    pub(super) port: usize,
     pub(super) branches: Branches<T>,
     /// From the vertex numbers of the fork to those of the stream.
     pub(super) shift: i64,
@@ -315,18 +316,23 @@ pub struct Shared<T> {
 
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
-        Shared { vertex: self.vertex, branches: self.branches.clone(), shift: self.shift }
+        Shared { vertex: self.vertex, port: self.port, branches: self.branches.clone(), shift: self.shift }
     }
 }
 
 impl<T: Clone + Send + 'static> Chain for Shared<T> {
     type Out = T;
 
-    fn close<D: Downstream<T>>(self, down: D, _graph: &Graph) {
+    fn close<D: Downstream<T>>(self, down: D, graph: &Graph) {
+        graph.draft(self.vertex, |draft| draft.unread.remove(&self.port));
         self.branches.add(self.shift, down);
     }
 
     fn vertex(&self) -> VertexId {
         self.vertex
+    }
+
+    fn port(&self) -> Option<usize> {
+        Some(self.port)
     }
 }

@@ -1,18 +1,20 @@
 //! The vertices and links of a workflow that is being built.
 
+use std::any::{Any, TypeId, type_name};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::stage::StageFactory;
-use super::{Error, Operation};
+use super::{Error, Operation, Origin, Prepared, Strategy};
 use crate::id::VertexId;
 
 /// What a vertex is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VertexKind {
     /// An operation with its strategy.
     Operation,
@@ -27,7 +29,7 @@ pub enum VertexKind {
 pub struct VertexInfo {
     /// Its number.
     pub id: VertexId,
-    /// Its name, unique in the workflow; `outer/inner` in a nested one.
+    /// Its name, unique among the vertices of its kind in the workflow; `outer/inner` in a nested one.
     pub name: String,
     /// What it is.
     pub kind: VertexKind,
@@ -59,16 +61,39 @@ pub struct LinkInfo {
 #[derive(Default)]
 pub(super) struct GraphData {
     pub vertices: Vec<VertexInfo>,
-    /// By vertex: whether its name was given by the user, and whether something stands behind it.
-    pub named: Vec<bool>,
-    pub closed: Vec<bool>,
+    /// What is known of each vertex until it has been checked.
+    pub drafts: Vec<Draft>,
     pub links: Vec<LinkInfo>,
     /// With the offset of the numbers that the stage was built with.
     pub stages: BTreeMap<VertexId, (u32, Arc<dyn StageFactory>)>,
-    pub errors: Vec<Error>,
+    /// The names of the workflows that are nested here.
+    pub nests: BTreeSet<String>,
+    /// What went wrong, with the vertex to be named.
+    pub errors: Vec<(Option<VertexId>, Error)>,
+    /// The operations of vertices that senders know before the vertex is closed, each a [`Prepared`].
+    prepared: BTreeMap<VertexId, Box<dyn Any>>,
+}
+
+/// What is known of a vertex until it has been checked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    /// Whether the user gave it its name.
+    pub named: bool,
+    /// Whether it was made as a source.
+    pub source: bool,
+    /// Where its strategy takes records from.
+    pub origin: Origin,
+    /// Whether something stands behind it.
+    pub closed: bool,
+    /// The out ports whose streams are shared and not read by anybody yet.
+    pub unread: BTreeSet<usize>,
+    /// The out ports that were asked for one by one.
+    pub taken: BTreeSet<usize>,
 }
 
 /// A workflow that is being built. Strategies that close chains themselves add their stages to it.
+///
+/// Streams and sinks that are still held after `build()` find it empty; what is done with them then has no effect.
 #[derive(Clone, Default)]
 pub struct Graph(pub(super) Rc<RefCell<GraphData>>);
 
@@ -79,21 +104,22 @@ impl std::fmt::Debug for Graph {
 }
 
 impl Graph {
-    pub(super) fn add_vertex<O: Operation>(&self, operation: &O, strategy: &'static str) -> VertexId {
+    pub(super) fn add_vertex<O: Operation, S: Strategy<O>>(&self, operation: &O) -> VertexId {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let source = std::any::TypeId::of::<O::In>() == std::any::TypeId::of::<std::convert::Infallible>();
+        let takes_nothing = TypeId::of::<O::In>() == TypeId::of::<Infallible>();
         let id = self.add(VertexInfo {
             id: VertexId(0),
             name: O::NAME.to_owned(),
             kind: VertexKind::Operation,
             operation: O::NAME.to_owned(),
-            strategy: strategy.to_owned(),
-            in_ports: if source { Vec::new() } else { owned(O::IN_PORTS) },
+            strategy: S::NAME.to_owned(),
+            in_ports: if takes_nothing { Vec::new() } else { owned(O::IN_PORTS) },
             out_ports: owned(O::OUT_PORTS),
-            types: [std::any::type_name::<O::In>().to_owned(), std::any::type_name::<O::Out>().to_owned()],
+            types: [type_name::<O::In>().to_owned(), type_name::<O::Out>().to_owned()],
             nest: Vec::new(),
             parallelism: None,
         });
+        self.draft(id, |draft| draft.origin = S::ORIGIN);
         if let Err(error) = operation.check() {
             self.check_failed(id, error);
         }
@@ -105,8 +131,7 @@ impl Graph {
         let id = VertexId(data.vertices.len() as u32);
         vertex.id = id;
         data.vertices.push(vertex);
-        data.named.push(false);
-        data.closed.push(false);
+        data.drafts.push(Draft::default());
         id
     }
 
@@ -114,27 +139,61 @@ impl Graph {
         self.0.borrow_mut().links.push(LinkInfo { from, to });
     }
 
+    /// Whether the vertex `to` of `other` is in this workflow, so that `from` can be linked to it; if not, both
+    /// workflows fail to build.
+    pub(super) fn holds(&self, from: VertexId, other: &Graph, to: VertexId) -> bool {
+        let same = Rc::ptr_eq(&self.0, &other.0);
+        if !same {
+            self.refuse(
+                from,
+                "its stream was linked to a vertex of another workflow; nest that one in this to link them",
+            );
+            other.refuse(to, "a stream of another workflow was linked to it; nest that one in this to link them");
+        }
+        same
+    }
+
     /// Registers the workers of a vertex.
     pub(super) fn add_stage(&self, vertex: VertexId, stage: impl StageFactory + 'static) {
         self.0.borrow_mut().stages.insert(vertex, (0, Arc::new(stage)));
     }
 
+    /// Keeps the operation of a vertex for when it is closed.
+    pub(super) fn keep_prepared<O: Operation>(&self, vertex: VertexId, operation: Prepared<O>) {
+        self.0.borrow_mut().prepared.insert(vertex, Box::new(operation));
+    }
+
+    /// The operation of a vertex, the same for all that use it, so that it is prepared once.
+    pub(super) fn prepared<O: Operation>(&self, vertex: VertexId, operation: O) -> Prepared<O> {
+        let kept = self.0.borrow().prepared.get(&vertex).and_then(|kept| kept.downcast_ref::<Prepared<O>>().cloned());
+        kept.unwrap_or_else(|| Prepared::new(operation))
+    }
+
     pub(super) fn closed(&self, vertex: VertexId) {
-        self.0.borrow_mut().closed[vertex.0 as usize] = true;
+        self.draft(vertex, |draft| draft.closed = true);
     }
 
     pub(super) fn rename(&self, vertex: VertexId, name: &str) {
-        let mut data = self.0.borrow_mut();
-        name.clone_into(&mut data.vertices[vertex.0 as usize].name);
-        data.named[vertex.0 as usize] = true;
+        self.edit(vertex, |info| name.clone_into(&mut info.name));
+        self.draft(vertex, |draft| draft.named = true);
+    }
+
+    /// Gives a vertex another strategy.
+    pub(super) fn set_strategy<O: Operation, S: Strategy<O>>(&self, vertex: VertexId) {
+        self.edit(vertex, |info| S::NAME.clone_into(&mut info.strategy));
+        self.draft(vertex, |draft| draft.origin = S::ORIGIN);
     }
 
     pub(super) fn edit(&self, vertex: VertexId, edit: impl FnOnce(&mut VertexInfo)) {
-        edit(&mut self.0.borrow_mut().vertices[vertex.0 as usize]);
+        self.0.borrow_mut().vertices.get_mut(vertex.0 as usize).map(edit);
+    }
+
+    pub(super) fn draft<R>(&self, vertex: VertexId, edit: impl FnOnce(&mut Draft) -> R) -> Option<R> {
+        self.0.borrow_mut().drafts.get_mut(vertex.0 as usize).map(edit)
     }
 
     pub(super) fn fail(&self, error: Error) {
-        self.0.borrow_mut().errors.push(error);
+        self.0.borrow_mut().errors.push((None, error));
     }
 
     /// Makes `build()` fail with this reason, naming the vertex.
@@ -143,7 +202,6 @@ impl Graph {
     }
 
     pub(super) fn check_failed(&self, vertex: VertexId, error: Error) {
-        let name = self.0.borrow().vertices[vertex.0 as usize].name.clone();
-        self.fail(Error::Vertex { vertex: name, reason: error.to_string() });
+        self.0.borrow_mut().errors.push((Some(vertex), error));
     }
 }

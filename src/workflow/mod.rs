@@ -28,8 +28,8 @@ mod verify;
 
 pub use builder::{Input, Inputs, Vertex, Workflow, WorkflowBuilder};
 pub use chain::{
-    Both, Chain, Deliver, Discard, Downstream, Failure, Linked, Nothing, Opening, Outlet, Ported, Prepared, Survey,
-    Upstream, Wiring, take_blame,
+    Both, Chain, Choice, Deliver, Discard, Downstream, Failure, Linked, Nothing, OneByOne, Opening, Outlet, Ported,
+    Prepared, Survey, Upstream, Wiring, take_blame,
 };
 pub use cluster::{Cluster, Deployment, NodeInfo, Place, Role, WorkerInfo, Workers};
 pub use error::{Error, Result};

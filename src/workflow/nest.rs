@@ -8,8 +8,8 @@ use std::rc::Rc;
 use super::builder::{OpenPort, Ports};
 use super::chain::{Linked, Upstream};
 use super::fork::{Branches, Fork, Shared};
-use super::graph::Graph;
-use super::{Chain, Error, In, LinkInfo, OutPort, Stream, Workflow, WorkflowBuilder};
+use super::graph::{Draft, Graph};
+use super::{Chain, Error, In, LinkInfo, Origin, OutPort, Stream, VertexKind, Workflow, WorkflowBuilder};
 use crate::id::VertexId;
 
 /// A workflow that has been put into another one: its open ports, to be linked.
@@ -42,19 +42,27 @@ impl WorkflowBuilder {
     /// can be.
     pub fn nest(&self, name: &str, inner: Workflow) -> Nested {
         let mut data = self.graph.0.borrow_mut();
+        if name.is_empty() {
+            data.errors.push((None, Error::EmptyName));
+        } else if !data.nests.insert(name.to_owned()) {
+            data.errors.push((None, Error::DuplicateName(name.to_owned())));
+        }
         let offset = data.vertices.len() as u32;
         let shift = |vertex: VertexId| VertexId(vertex.0 + offset);
         for mut vertex in inner.vertices {
             vertex.id = shift(vertex.id);
             vertex.name = format!("{name}/{}", vertex.name);
             vertex.nest.insert(0, name.to_owned());
-            if vertex.kind == super::VertexKind::InPort {
-                // Open until something is linked to it.
-                vertex.in_ports = vec!["in".to_owned()];
+            // A port has two sides now: the inner side of an in port is linked, its outer side has to be.
+            match vertex.kind {
+                VertexKind::InPort => vertex.in_ports = vec!["in".to_owned()],
+                VertexKind::OutPort => vertex.out_ports = vec!["out".to_owned()],
+                VertexKind::Operation => {}
             }
+            // What was built has been checked, and its sources have no in ports any more.
+            let origin = if vertex.in_ports.is_empty() { Origin::Produce } else { Origin::Links };
             data.vertices.push(vertex);
-            data.named.push(true);
-            data.closed.push(true);
+            data.drafts.push(Draft { named: true, closed: true, origin, ..Draft::default() });
         }
         data.links.extend(
             inner
@@ -86,7 +94,10 @@ impl Nested {
             return;
         };
         let vertex = VertexId(inner.0 + self.offset);
-        self.graph.add_link((stream.chain.vertex(), P::INDEX), (vertex, 0));
+        if !stream.graph.holds(stream.chain.vertex(), &self.graph, vertex) {
+            return;
+        }
+        self.graph.add_link(stream.end(), (vertex, 0));
         let linked = Linked::<C, P, In> { chain: stream.chain, ports: std::marker::PhantomData };
         linked.close(Fork::new(Some(vertex), i64::from(self.offset), branches), &self.graph);
     }
@@ -100,7 +111,7 @@ impl Nested {
             (VertexId(0), Branches::new())
         });
         let vertex = VertexId(inner.0 + self.offset);
-        Stream::new(Shared { vertex, branches, shift: -i64::from(self.offset) }, self.graph.clone())
+        Stream::new(Shared { vertex, port: 0, branches, shift: -i64::from(self.offset) }, self.graph.clone())
     }
 
     fn no_such_port<T>(&self, direction: &'static str, port: &str, ports: &BTreeMap<String, OpenPort>) {

@@ -5,14 +5,15 @@ use std::time::Duration;
 use super::chain::{Deliver, Downstream, Upstream};
 use super::operation::Progress;
 use super::stage::StageRecipe;
-use super::{Cluster, Deployment, Emit, Graph, Intake, Operation, Outbox, Prepared, Pull, Result, Role, Workers};
+use super::{Cluster, Deployment, Emit, Graph, Intake, Operation, Outbox, Pull, Result, Role, Workers};
 use crate::codec::Record;
 use crate::id::{NodeId, VertexId};
 
 /// Where the records of a vertex come from, if not from links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
     /// From other vertices, by links.
+    #[default]
     Links,
     /// [`Strategy::produce`] is asked for them.
     Produce,
@@ -233,7 +234,7 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
         down: D,
         graph: &Graph,
     ) {
-        let operation = Prepared::new(operation);
+        let operation = graph.prepared(vertex, operation);
         graph.add_stage(vertex, StageRecipe::new(vertex, self.clone(), operation.clone(), down));
         upstream.close(Deliver::new(vertex, self, operation), graph);
     }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::chain::{Both, Chain, Discard, Downstream, Linked, Upstream};
+use super::chain::{Both, Chain, Choice, Discard, Downstream, Linked, Upstream};
 use super::fork::{Branches as Forked, Fork, Shared, Split};
 use super::graph::Graph;
 use super::{In, InPort, Input, Operation, Out, OutPort, Strategy};
@@ -60,6 +60,11 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         Stream { chain, graph, port: PhantomData }
     }
 
+    /// The vertex and the number of the out port that the stream leaves.
+    pub(super) fn end(&self) -> (VertexId, usize) {
+        (self.chain.vertex(), self.chain.port().unwrap_or(P::INDEX))
+    }
+
     /// Puts an operation with one in port behind the stream. All operators are written with this.
     pub fn vertex<O, S>(self, operation: O, strategy: S) -> Stream<Behind<C, P, O, S>>
     where
@@ -77,8 +82,8 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         IP: InPort<O::In, Record = P::Record>,
         OP: OutPort<O::Out>,
     {
-        let vertex = self.graph.add_vertex(&operation, S::NAME);
-        self.graph.add_link((self.chain.vertex(), P::INDEX), (vertex, IP::INDEX));
+        let vertex = self.graph.add_vertex::<O, S>(&operation);
+        self.graph.add_link(self.end(), (vertex, IP::INDEX));
         let upstream = Linked { chain: self.chain, ports: PhantomData };
         Stream::new(Placed { upstream, operation, strategy, vertex }, self.graph)
     }
@@ -122,7 +127,10 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         S: Strategy<O>,
         IP: InPort<O::In, Record = P::Record>,
     {
-        self.graph.add_link((self.chain.vertex(), P::INDEX), (input.vertex, IP::INDEX));
+        if !self.graph.holds(self.chain.vertex(), &input.graph, input.vertex) {
+            return;
+        }
+        self.graph.add_link(self.end(), (input.vertex, IP::INDEX));
         let linked = Linked::<C, P, IP> { chain: self.chain, ports: PhantomData };
         linked.close(input.deliver(), &self.graph);
     }
@@ -138,11 +146,13 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     where
         P::Record: Clone + Send,
     {
-        let (graph, vertex) = (self.graph, self.chain.vertex());
+        let (vertex, port) = self.end();
+        let graph = self.graph;
         let branches = Forked::new();
-        let shared = Shared { vertex, branches: branches.clone(), shift: 0 };
+        let shared = Shared { vertex, port, branches: branches.clone(), shift: 0 };
         let linked = Linked::<C, P, In> { chain: self.chain, ports: PhantomData };
         linked.close(Fork::new(None, 0, branches), &graph);
+        graph.draft(vertex, |draft| draft.unread.insert(port));
         Stream::new(shared, graph)
     }
 }
@@ -165,34 +175,40 @@ impl<C: Chain, P> Stream<C, P> {
     where
         C::Out: Send,
     {
-        let vertex = self.chain.vertex();
+        let (vertex, port) = (self.chain.vertex(), self.chain.port());
         let split = Split::new();
         self.chain.close(split.clone(), &self.graph);
-        Branches { vertex, split, graph: self.graph }
+        Branches { vertex, port, split, graph: self.graph }
     }
 }
 
 /// The out ports of an operation that has several.
 pub struct Branches<O> {
     vertex: VertexId,
+    /// The port, if there is only one to be had because the stream was one of a port.
+    port: Option<usize>,
     split: Split<O>,
     graph: Graph,
 }
 
 impl<O: Send + 'static> Branches<O> {
-    /// The stream of a port. A port that is not asked for drops its records; each can be asked for once, and shared.
+    /// The stream of a port. A port that is not asked for drops its records. The stream of each can be used once, or
+    /// `build()` fails; to put several vertices behind it, make it [`shared`](Stream::shared).
     pub fn stream<P: OutPort<O>>(&self, port: P) -> Stream<PortOf<O, P>>
     where
         P::Record: Send,
     {
         let _ = port;
-        Stream::new(PortOf { vertex: self.vertex, split: self.split.clone(), port: PhantomData }, self.graph.clone())
+        let index = self.port.unwrap_or(P::INDEX);
+        let port = PortOf { vertex: self.vertex, index, split: self.split.clone(), port: PhantomData };
+        Stream::new(port, self.graph.clone())
     }
 }
 
 /// One out port of an operation that has several.
 pub struct PortOf<O, P> {
     vertex: VertexId,
+    index: usize,
     split: Split<O>,
     port: PhantomData<fn(P)>,
 }
@@ -200,12 +216,19 @@ pub struct PortOf<O, P> {
 impl<O: Send + 'static, P: OutPort<O>> Chain for PortOf<O, P> {
     type Out = P::Record;
 
-    fn close<D: Downstream<P::Record>>(self, down: D, _graph: &Graph) {
+    fn close<D: Downstream<P::Record>>(self, down: D, graph: &Graph) {
+        if graph.draft(self.vertex, |draft| draft.taken.insert(self.index)) == Some(false) {
+            graph.refuse(self.vertex, "an out port was asked for twice; ask once, and share its stream");
+        }
         self.split.add::<P, D>(down);
     }
 
     fn vertex(&self) -> VertexId {
         self.vertex
+    }
+
+    fn port(&self) -> Option<usize> {
+        Some(self.index)
     }
 }
 
@@ -251,9 +274,12 @@ where
     vertex_settings!();
 
     /// Distributes the operation by another strategy.
-    pub fn with<S2: Strategy<O>>(self, strategy: S2) -> Stream<Placed<U, O, S2>, P> {
+    pub fn with<S2: Strategy<O>>(self, strategy: S2) -> Stream<Placed<U, O, S2>, P>
+    where
+        U: Choice,
+    {
         let Placed { upstream, operation, vertex, .. } = self.chain;
-        self.graph.edit(vertex, |info| S2::NAME.clone_into(&mut info.strategy));
+        self.graph.set_strategy::<O, S2>(vertex);
         Stream::new(Placed { upstream, operation, strategy, vertex }, self.graph)
     }
 }
@@ -288,7 +314,7 @@ where
     pub fn with<S2: Strategy<O>>(mut self, strategy: S2) -> Sink<Placed<U, O, S2>> {
         let graph = self.graph.clone();
         let chain = self.chain.take().map(|Placed { upstream, operation, vertex, .. }| {
-            graph.edit(vertex, |info| S2::NAME.clone_into(&mut info.strategy));
+            graph.set_strategy::<O, S2>(vertex);
             Placed { upstream, operation, strategy, vertex }
         });
         Sink { chain, graph }
