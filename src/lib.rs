@@ -2,6 +2,7 @@
 //! binary.
 
 pub mod actor;
+pub mod cli;
 pub mod codec;
 pub mod id;
 pub mod operations;

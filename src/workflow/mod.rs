@@ -32,6 +32,7 @@ pub use chain::{
     Prepared, Survey, Upstream, Wiring, take_blame,
 };
 pub use cluster::{Cluster, Deployment, NodeInfo, Place, Role, WorkerInfo, Workers};
+pub use draw::DRAWING_FORMAT;
 pub use error::{Error, Result};
 pub use extension::{Extended, Extension};
 pub use fork::Shared;
