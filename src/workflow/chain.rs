@@ -60,6 +60,8 @@ impl Choice for Nothing {}
 
 impl<C, OP, IP> Choice for Linked<C, OP, IP> {}
 
+impl<A, B> Choice for Both<A, B> {}
+
 /// In ports that are linked one by one stand before it.
 #[derive(Debug)]
 pub struct OneByOne;

@@ -102,7 +102,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         O: Operation<In = P::Record>,
         S: Strategy<O>,
     {
-        let vertex = self.graph.add_vertex(&operation, S::NAME);
+        let vertex = self.graph.add_vertex::<O, S>(&operation);
         self.graph.add_link((self.chain.vertex(), P::INDEX), (vertex, 0));
         self.graph.add_link((other.chain.vertex(), P2::INDEX), (vertex, 0));
         let first = Linked { chain: self.chain, ports: PhantomData };
