@@ -1,5 +1,6 @@
 //! The built-in operations, one a file, each with the operator by which it is put behind a stream.
 
+mod cause;
 mod closure;
 mod collect;
 mod count;
@@ -15,6 +16,7 @@ mod numbers;
 mod send;
 mod stream_source;
 mod union;
+mod text_files;
 
 pub use collect::{Collect, Collected};
 pub use count::Count;
@@ -30,3 +32,4 @@ pub use numbers::Numbers;
 pub use send::Send;
 pub use stream_source::StreamSource;
 pub use union::{Union, UnionOf};
+pub use text_files::{AsBlocks, AsLines, Form, LONGEST_TEXT_LINE, TextBlock, TextFiles, TextLines, TextReader};

@@ -15,6 +15,23 @@ pub trait Emit<T> {
     fn emit(&mut self, record: T);
 }
 
+/// Keeps the records: for calling a callback alone, in a test.
+///
+/// ```
+/// use skitter::operations::Map;
+/// use skitter::workflow::React;
+///
+/// let mut emitted = Vec::new();
+/// Map::new(|n: u64| n * 2).react(&mut (), 21, &mut emitted)?;
+/// assert_eq!(emitted, [42]);
+/// # Ok::<(), skitter::workflow::Error>(())
+/// ```
+impl<T> Emit<T> for Vec<T> {
+    fn emit(&mut self, record: T) {
+        self.push(record);
+    }
+}
+
 /// Data-processing logic, independent of how it is distributed.
 ///
 /// The value is the operation's configuration: it is cloned for each worker, on each node. What an operation can do is
