@@ -17,6 +17,7 @@ mod send;
 mod stream_source;
 mod union;
 mod text_files;
+mod write_file;
 
 pub use collect::{Collect, Collected};
 pub use count::Count;
@@ -33,3 +34,4 @@ pub use send::Send;
 pub use stream_source::StreamSource;
 pub use union::{Union, UnionOf};
 pub use text_files::{AsBlocks, AsLines, Form, LONGEST_TEXT_LINE, TextBlock, TextFiles, TextLines, TextReader};
+pub use write_file::{FileState, WriteFile};
