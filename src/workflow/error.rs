@@ -63,6 +63,9 @@ pub enum Error {
     /// A strategy cannot be deployed on the cluster.
     #[error("{0}")]
     Deploy(String),
+    /// Whoever reads what is printed has closed it, as `head` does: no failure for a program that is made to be piped.
+    #[error("the output was closed by its reader")]
+    OutputClosed,
     /// An operation failed.
     #[error("{0}")]
     Operation(String),
