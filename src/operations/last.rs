@@ -91,6 +91,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     /// assert_eq!(counts, [("be".to_owned(), 1), ("to".to_owned(), 2)]);
     /// # Ok::<(), skitter::Error>(())
     /// ```
+    #[expect(clippy::type_complexity, reason = "the type of a vertex names its operation")]
     pub fn last_by<K, F>(self, key: F) -> Stream<Behind<C, P, Last<P::Record, K, F>, KeyedState>>
     where
         P::Record: Record,

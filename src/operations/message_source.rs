@@ -77,7 +77,6 @@ impl<T> std::fmt::Debug for NotSent<T> {
 
 impl<T> MessageSource<T> {
     /// A source that holds up to `bound` records, 1 at least, and a sender into it.
-    #[expect(clippy::new_ret_no_self, reason = "the source is of no use without its sender, as with a channel")]
     pub fn new(bound: usize) -> (MessageSender<T>, MessageSource<T>) {
         let (sender, receiver) = sync_channel(bound.max(1));
         (MessageSender(sender), MessageSource { receiver: Arc::new(Mutex::new(Some(receiver))) })

@@ -21,6 +21,7 @@ mod print;
 mod send;
 mod stream_source;
 mod union;
+mod tcp_source;
 mod text_files;
 mod write_file;
 
@@ -41,5 +42,6 @@ pub use print::Print;
 pub use send::Send;
 pub use stream_source::StreamSource;
 pub use union::{Union, UnionOf};
+pub use tcp_source::{LONGEST_TCP_LINE, MOST_TCP_CONNECTIONS, TcpSource};
 pub use text_files::{AsBlocks, AsLines, Form, LONGEST_TEXT_LINE, TextBlock, TextFiles, TextLines, TextReader};
 pub use write_file::{FileState, WriteFile};

@@ -1,6 +1,7 @@
 //! The lines of text files.
 
 mod block;
+mod input;
 mod plan;
 mod reader;
 mod resolve;

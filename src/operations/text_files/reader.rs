@@ -1,16 +1,12 @@
 //! Reads pieces of files in blocks of whole lines.
 
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::{memchr, memrchr};
-use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::input::Input;
 use super::plan::{Piece, Sizes, plan};
 use super::resolve::{TextFile, cannot_read};
 use crate::operations::cause::cause;
@@ -18,7 +14,7 @@ use crate::workflow::{Error, Progress, Result, Share};
 
 /// What is read behind the end of a piece, for the rest of its last line, before more than a line is read: most lines
 /// are shorter.
-const SLACK: u64 = 4 << 10;
+const SLACK: usize = 4 << 10;
 
 /// How long a special file that has nothing to read is left alone, at first and at most: the wait doubles. A waiting
 /// worker costs little at the one, and somebody who types does not notice the other.
@@ -69,7 +65,7 @@ pub(super) struct BlockReader {
 struct Open {
     /// The number of the file.
     number: usize,
-    file: File,
+    file: Input,
     /// Where the first byte of the buffer stands in the file.
     start: u64,
     /// Where the piece begins and ends, if it is not read until the file ends: a line whose first byte stands at the end
@@ -112,7 +108,7 @@ impl BlockReader {
     /// Takes back a block that has been used up, to fill it again.
     pub fn recycle(&mut self, block: String) {
         // One long line shall not hold its memory for ever.
-        if block.capacity() > self.spare.capacity() && block.capacity() <= 4 * (self.block + SLACK as usize) {
+        if block.capacity() > self.spare.capacity() && block.capacity() <= 4 * (self.block + SLACK) {
             self.spare = block.into_bytes();
         }
     }
@@ -121,12 +117,12 @@ impl BlockReader {
     pub fn step(&mut self) -> Result<Step> {
         let Some(open) = self.next_piece()? else { return Ok(Step::End) };
         let path = &self.files[open.number].path;
-        if self.files[open.number].special && !ready(&open.file) {
+        if !open.file.ready() {
             return Ok(self.wait(open));
         }
         let at = open.start + self.buffer.len() as u64;
         let wanted = self.wanted(&open, at);
-        let read = match fill(&open, &mut self.buffer, wanted, at) {
+        let read = match open.file.read(&mut self.buffer, wanted, at) {
             Ok(read) => read as u64,
             Err(Errno::INTR) => {
                 self.open = Some(open);
@@ -203,7 +199,7 @@ impl BlockReader {
     fn give(&mut self, mut open: Open, length: usize) -> Result<Step> {
         let mut next = std::mem::take(&mut self.spare);
         next.clear();
-        next.reserve(self.block + SLACK as usize);
+        next.reserve(self.block + SLACK);
         next.extend_from_slice(&self.buffer[length..]);
         let mut block = std::mem::replace(&mut self.buffer, next);
         block.truncate(length);
@@ -249,8 +245,8 @@ impl BlockReader {
             return Ok(Some(open));
         }
         let Some(piece) = self.pieces.next() else { return Ok(None) };
-        let TextFile { path, special, .. } = &self.files[piece.file];
-        let file = open_file(path, *special).map_err(|error| cannot_read(path, &cause(&error)))?;
+        let file = &self.files[piece.file];
+        let file = Input::open(file).map_err(|error| cannot_read(&file.path, &cause(&error)))?;
         let mut open = Open { number: piece.file, file, start: 0, bytes: None, searched: 0, skipping: false };
         open.begin(&piece);
         Ok(Some(open))
@@ -261,7 +257,7 @@ impl BlockReader {
         let block = self.block as u64;
         let wanted = match (open.bytes, self.files[open.number].size) {
             (Some((_, to)), Some(size)) => {
-                let in_piece = if at < to { (to - at).saturating_add(SLACK) } else { block };
+                let in_piece = if at < to { (to - at).saturating_add(SLACK as u64) } else { block };
                 block.min(in_piece).min(size.saturating_sub(at))
             }
             _ => block,
@@ -298,50 +294,4 @@ impl Open {
         self.bytes = piece.bytes;
         self.searched = 0;
     }
-}
-
-fn open_file(path: &Path, special: bool) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.read(true);
-    if special {
-        // Else opening a pipe waits for whoever writes to it.
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    }
-    options.open(path)
-}
-
-/// Whether a read of a special file would not wait. One that cannot be polled can be read.
-fn ready(file: &File) -> bool {
-    let mut polled = [PollFd::new(file, PollFlags::IN)];
-    !matches!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0) | Err(Errno::INTR))
-}
-
-/// Appends up to `wanted` bytes to the buffer.
-fn fill(open: &Open, buffer: &mut Vec<u8>, wanted: usize, at: u64) -> Result<usize, Errno> {
-    if wanted == 0 {
-        return Ok(0);
-    }
-    let held = buffer.len();
-    buffer.reserve(wanted);
-    // All that the buffer has room for is read, without writing zeros there first, unless that is much more.
-    if buffer.capacity() - held <= wanted + SLACK as usize {
-        let read = match open.bytes {
-            Some(_) => rustix::io::pread(&open.file, spare_capacity(buffer), at)?,
-            None => rustix::io::read(&open.file, spare_capacity(buffer))?,
-        };
-        // What is behind the end of the file as it was planned is not read, though it may be there by now.
-        if open.bytes.is_some() {
-            buffer.truncate(held + wanted);
-            return Ok(read.min(wanted));
-        }
-        return Ok(read);
-    }
-    buffer.resize(held + wanted, 0);
-    let room = &mut buffer[held..];
-    let read = match open.bytes {
-        Some(_) => rustix::io::pread(&open.file, room, at),
-        None => rustix::io::read(&open.file, room),
-    };
-    buffer.truncate(held + *read.as_ref().unwrap_or(&0));
-    read
 }

@@ -142,7 +142,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("secret.txt");
         fs::write(&path, "x").expect("a file");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("permissions");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("permissions");
         if File::open(&path).is_ok() {
             return; // Root reads everything.
         }

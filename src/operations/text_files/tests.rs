@@ -15,12 +15,7 @@ const TINY: Sizes = Sizes { split: 7, least: 1, block: 5 };
 fn read<F: Form>(source: &TextFiles<F>, share: Share) -> Result<Vec<F::Record>> {
     let mut reader = source.open(share)?;
     let mut records = Vec::new();
-    loop {
-        match source.read(&mut reader, 3, &mut records)? {
-            Pull::More | Pull::Again | Pull::After(_) => {}
-            Pull::End => break,
-        }
-    }
+    while source.read(&mut reader, 3, &mut records)? != Pull::End {}
     if let Some(Progress { done, total }) = source.progress(&reader) {
         assert_eq!(done, total);
     }

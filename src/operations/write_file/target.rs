@@ -1,6 +1,6 @@
 //! A file that is not there until it is complete.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
 /// Where the bytes go.
 enum Place {
     /// To a file, by way of a temporary one beside it.
-    Beside { directory: PathBuf, name: PathBuf, replaced: Option<Metadata> },
+    Beside { directory: PathBuf, name: PathBuf, replaced: Option<Permissions> },
     /// To the file as it is: a pipe, a terminal, a device.
     Directly,
 }
@@ -40,7 +40,7 @@ fn place(path: &Path) -> Result<Place> {
     let existing = match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(cannot_write(path, "it is a directory; name a file in it")),
         Ok(metadata) if !metadata.is_file() || opened(path) => return Ok(Place::Directly),
-        Ok(metadata) => Some(metadata),
+        Ok(metadata) => Some(metadata.permissions()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(path, &error)),
     };
@@ -123,7 +123,7 @@ impl Target {
                 let (temporary, file) = temporary(&directory, &name).map_err(|error| failed(path, &error))?;
                 let part = Part { temporary: Some(temporary), name };
                 let allowed = match replaced {
-                    Some(metadata) => file.set_permissions(metadata.permissions()),
+                    Some(permissions) => file.set_permissions(permissions),
                     None => Ok(()),
                 };
                 (allowed.map(|()| file), Some(part))
