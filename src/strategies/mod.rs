@@ -19,6 +19,7 @@ mod chained;
 mod combining;
 mod immutable_local;
 mod keyed_state;
+mod partial_key;
 mod passive_source;
 mod rebalance;
 mod round_robin;
@@ -30,8 +31,12 @@ pub use chained::Chained;
 pub use combining::Combining;
 pub use immutable_local::ImmutableLocal;
 pub use keyed_state::KeyedState;
+pub use partial_key::PartialKey;
 pub use passive_source::PassiveSource;
 pub use rebalance::Rebalance;
 pub use round_robin::RoundRobin;
 pub use sedentary::Sedentary;
 pub use stream_source::StreamSource;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! What all strategies have to keep to, under any order of things; and what the tests of single ones share.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::stable_hash;
+use crate::operations::{Count, KeyedReduce, Map};
+use crate::testing::Simulation;
+use crate::workflow::{Cluster, Combine, Operation, React, Strategy};
+
+/// A record that knows who sent it, and as which.
+pub(super) type Letter = (u32, u32);
+
+/// Emits what it gets.
+pub(super) fn echo() -> impl React<In = Letter, Out = Letter> {
+    Map::new(|letter: Letter| letter)
+}
+
+/// Emits what it gets; letters with equal numbers modulo 7 have one key.
+fn keyed_echo() -> KeyedReduce<
+    Letter,
+    u32,
+    (),
+    Letter,
+    impl Fn(&Letter) -> u32 + Clone + Send + Sync + 'static,
+    impl Fn(&mut (), Letter) -> Letter + Clone + Send + Sync + 'static,
+> {
+    KeyedReduce::new(|letter: &Letter| letter.1 % 7, (), |_, letter| letter)
+}
+
+/// Counts numbers.
+pub(super) fn counting() -> impl Combine<In = u64, Out = (u64, u64), Key = u64, Partial = u64, State = u64> {
+    Count::by(|n: &u64| *n)
+}
+
+/// This number of letters from each sender.
+pub(super) fn letters(senders: usize, each: u32) -> Vec<(usize, Letter)> {
+    (0..each).flat_map(|number| (0..senders).map(move |sender| (sender, (sender as u32, number)))).collect()
+}
+
+/// Numbers of which small ones are frequent: rank `r` has a weight of `r^-exponent`.
+pub(super) fn zipf(exponent: f64, keys: usize, records: usize, seed: u64) -> impl Iterator<Item = u64> {
+    let mut sum = 0.0;
+    let sums: Vec<f64> = (1..=keys)
+        .map(|rank| {
+            sum += (rank as f64).powf(-exponent);
+            sum
+        })
+        .collect();
+    (0..records as u64).map(move |record| {
+        let pick = stable_hash(&(seed, record)) as f64 / u64::MAX as f64 * sum;
+        sums.partition_point(|&below| below < pick) as u64
+    })
+}
+
+/// How often each number is there.
+pub(super) fn count(numbers: impl IntoIterator<Item = u64>) -> HashMap<u64, u64> {
+    let mut counts = HashMap::new();
+    numbers.into_iter().for_each(|number| *counts.entry(number).or_default() += 1);
+    counts
+}
+
+/// The last update of each key, after checking that its updates only grow and all come from one worker.
+pub(super) fn last_updates(emitted: &[(usize, (u64, u64))]) -> HashMap<u64, u64> {
+    let mut last: HashMap<u64, (usize, u64)> = HashMap::new();
+    for &(worker, (key, count)) in emitted {
+        let (owner, before) = last.entry(key).or_insert((worker, 0));
+        assert_eq!(*owner, worker, "updates of key {key} come from two workers");
+        assert!(*before < count, "key {key} went from {before} to {count}");
+        *before = count;
+    }
+    last.into_iter().map(|(key, (_, count))| (key, count)).collect()
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub nodes: usize,
+    pub cores: usize,
+    pub senders: usize,
+    pub parallelism: Option<usize>,
+    pub slow: Option<usize>,
+    pub seed: u64,
+}
+
+impl Setting {
+    pub fn simulate<O: Operation, S: Strategy<O>>(&self, operation: O, strategy: S) -> Simulation<O, S> {
+        let cluster = Cluster::simulated(self.nodes, self.cores);
+        let mut simulation = Simulation::new(operation, strategy, cluster).senders(self.senders).seed(self.seed);
+        if let Some(workers) = self.parallelism {
+            simulation = simulation.parallelism(workers);
+        }
+        match self.slow {
+            Some(worker) => simulation.slow(worker),
+            None => simulation,
+        }
+    }
+}
+
+pub(super) fn settings() -> impl Strategy_<Value = Setting> {
+    let slow = prop::option::weighted(0.3, 0usize..4);
+    let parallelism = prop::option::weighted(0.3, 1usize..6);
+    (1usize..4, 1usize..4, 1usize..5, parallelism, slow, any::<u64>()).prop_map(
+        |(nodes, cores, senders, parallelism, slow, seed)| Setting { nodes, cores, senders, parallelism, slow, seed },
+    )
+}
+
+/// proptest's strategies, which are not ours.
+pub(super) use proptest::strategy::Strategy as Strategy_;
+
+/// Checks that each letter arrived, as often as it should, and the letters of a sender in order at each worker.
+fn check_letters(by_worker: &[Vec<Letter>], sent: &[(usize, Letter)], copies: usize) -> Result<(), TestCaseError> {
+    for (worker, letters) in by_worker.iter().enumerate() {
+        let mut last: HashMap<u32, u32> = HashMap::new();
+        for &(sender, number) in letters {
+            let before = last.insert(sender, number);
+            prop_assert!(before < Some(number), "worker {worker} got {number} of {sender} after {before:?}");
+        }
+    }
+    let mut arrived: Vec<Letter> = by_worker.iter().flatten().copied().collect();
+    let mut expected: Vec<Letter> = sent.iter().flat_map(|(_, letter)| vec![*letter; copies]).collect();
+    arrived.sort_unstable();
+    expected.sort_unstable();
+    prop_assert!(arrived == expected, "{} letters arrived of {}", arrived.len(), expected.len());
+    Ok(())
+}
+
+macro_rules! letters_arrive_in_order {
+    ($($test:ident: $strategy:expr, $operation:expr;)*) => {
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(40))]
+            $(
+                #[test]
+                fn $test(setting in settings(), each in 0u32..800) {
+                    let sent = letters(setting.senders, each);
+                    let outcome = setting.simulate($operation, $strategy).run_from(sent.clone()).expect("no failure");
+                    check_letters(&outcome.by_worker(), &sent, 1)?;
+                }
+            )*
+        }
+    };
+}
+
+letters_arrive_in_order! {
+    chained_keeps_letters: Chained, echo();
+    immutable_local_keeps_letters: ImmutableLocal, echo();
+    keyed_state_keeps_letters: KeyedState, keyed_echo();
+    rebalance_keeps_letters: Rebalance, echo();
+    round_robin_keeps_letters: RoundRobin, echo();
+    sedentary_keeps_letters: Sedentary, echo();
+}
+
+macro_rules! counts_are_right {
+    ($($test:ident: $strategy:expr;)*) => {
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(40))]
+            $(
+                #[test]
+                fn $test(setting in settings(), keys in 1usize..300, records in 0usize..3000, skew in 0.0f64..3.0) {
+                    let numbers: Vec<u64> = zipf(skew, keys, records, setting.seed).collect();
+                    let outcome = setting.simulate(counting(), $strategy).run(numbers.clone()).expect("no failure");
+                    prop_assert_eq!(last_updates(&outcome.emitted), count(numbers));
+                    prop_assert!(outcome.received.iter().sum::<u64>() <= records as u64);
+                }
+            )*
+        }
+    };
+}
+
+counts_are_right! {
+    keyed_state_counts: KeyedState;
+    combining_counts: Combining;
+    partial_key_counts: PartialKey;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn broadcast_keeps_letters(setting in settings(), each in 0u32..800) {
+        let sent = letters(setting.senders, each);
+        let outcome = setting.simulate(echo(), Broadcast).run_from(sent.clone()).expect("no failure");
+        let workers = outcome.workers.len();
+        check_letters(&outcome.by_worker(), &sent, workers)?;
+    }
+}
