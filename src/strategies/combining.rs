@@ -143,7 +143,12 @@ impl<O: Combine> Strategy<O> for Combining {
         _peers: &mut Outbox<Self::Message>,
     ) -> Result<()> {
         let operation = worker.operation;
-        states.with_key(key, || operation.init(), |key, state| operation.merge(key, state, partial, emit))
+        states.with_key(
+            stable_hash(&key),
+            key,
+            || operation.init(),
+            |key, state| operation.merge(key, state, partial, emit),
+        )
     }
 
     fn finish<E: Emit<O::Out>>(

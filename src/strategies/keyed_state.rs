@@ -63,10 +63,15 @@ impl<K: Record + std::hash::Hash + Eq + Clone, S> KeyedTable<K, S> {
         }
     }
 
-    /// Calls `use_it` with a key and its state, which is made on first use.
+    /// Calls `use_it` with a key of this stable hash and its state, which is made on first use.
     #[inline(always)]
-    pub(super) fn with_key<R>(&mut self, key: K, init: impl FnOnce() -> S, use_it: impl FnOnce(&K, &mut S) -> R) -> R {
-        let hash = stable_hash(&key);
+    pub(super) fn with_key<R>(
+        &mut self,
+        hash: u64,
+        key: K,
+        init: impl FnOnce() -> S,
+        use_it: impl FnOnce(&K, &mut S) -> R,
+    ) -> R {
         match self.table.find_mut(hash, |(other, _)| *other == key) {
             Some((key, state)) => use_it(key, state),
             None => {

@@ -27,7 +27,6 @@ pub trait Emit<T> {
 /// # Ok::<(), skitter::workflow::Error>(())
 /// ```
 impl<T> Emit<T> for Vec<T> {
-/// Keeps the records, in order: for tests, and for a callback whose records are wanted at once.
     #[inline]
     fn emit(&mut self, record: T) {
         self.push(record);

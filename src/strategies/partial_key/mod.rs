@@ -115,7 +115,7 @@ impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
         record: O::In,
         outbox: &mut Outbox<Self::Message>,
     ) {
-        let worker = router.route(stable_hash(&link.operation.key(&record)));
+        let worker = router.route(link.operation.key_hash(&record));
         outbox.send(worker, Split::Record(record));
     }
 
@@ -153,8 +153,8 @@ impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
                 (hash, key, operation.start(record))
             }
         };
-        let (key, state) = shared.states.state(hash, key, || operation.init());
-        operation.merge(key, state, partial, emit)
+        let merge = |key: &O::Key, state: &mut O::State| operation.merge(key, state, partial, emit);
+        shared.states.with_key(hash, key, || operation.init(), merge)
     }
 
     fn settle<E: Emit<O::Out>>(
@@ -185,7 +185,7 @@ impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
         shared: &mut Self::State,
         emit: &mut E,
     ) -> Result<()> {
-        shared.states.iter_mut().try_for_each(|(_, state)| worker.operation.finish(state, emit))
+        shared.states.finish(worker.operation, emit)
     }
 }
 

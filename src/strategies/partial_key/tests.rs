@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::strategies::KeyedState;
-use crate::strategies::tests::{count, counting, last_updates, zipf};
+use crate::strategies::tests::{count, last_updates, zipf};
 use crate::testing::{Outcome, Simulation};
 
 const RECORDS: usize = 1_000_000;
