@@ -119,7 +119,7 @@ impl Hasher for StableHasher {
 
     #[inline]
     fn finish(&self) -> u64 {
-        self.0
+        fold(self.0, LENGTH_MULTIPLIER)
     }
 }
 

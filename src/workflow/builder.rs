@@ -177,10 +177,7 @@ impl<O: Operation, S: Strategy<O>> Vertex<O, S> {
     }
 
     /// Its in ports, to link streams to, and its stream, to put more behind it.
-    pub fn open<P>(self) -> (Inputs<O, S>, Stream<Placed<OneByOne, O, S>, P>)
-    where
-        P: OutPort<O::Out>,
-    {
+    pub fn open(self) -> (Inputs<O, S>, Stream<Placed<OneByOne, O, S>>) {
         let Vertex { graph, vertex, operation, strategy } = self;
         let prepared = Prepared::new(operation.clone());
         graph.keep_prepared(vertex, prepared.clone());
