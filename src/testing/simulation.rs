@@ -226,7 +226,7 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
             if let Some(parallelism) = self.parallelism {
                 vertex = vertex.parallelism(parallelism);
             }
-            let (inputs, stream) = vertex.open::<Out>();
+            let (inputs, stream) = vertex.open();
             for (port, (workers, queues)) in ports {
                 let feed = builder.source_with(Feed::new(queues), Standing(workers));
                 match port {
