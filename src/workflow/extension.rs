@@ -30,7 +30,7 @@ type State<S, O> = <S as Strategy<O>>::State;
 ///         if link.operation.key(&record) == self.0 {
 ///             outbox.send(0, record);
 ///         } else {
-///             Strategy::<O>::deliver(self.base(), link, sender, record, outbox);
+///             KeyedState.deliver(link, sender, record, outbox);
 ///         }
 ///     }
 /// }
