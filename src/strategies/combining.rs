@@ -1,20 +1,18 @@
 //! Records of one key are combined before they travel.
 
-use std::hash::Hash;
 use std::time::Duration;
 
-use hashbrown::HashTable;
-
-use super::keyed_state::{KeyedTable, owner};
+use super::keyed_state::{merge_by_key, owner};
 use crate::codec::{Record, stable_hash};
 use crate::workflow::{
-    Cluster, Combine, Deployment, Emit, Flush, LinkContext, Outbox, Result, Strategy, WorkerContext,
+    Cluster, Deployment, Emit, Flush, Gather, KeyedTable, LinkContext, Outbox, Result, Strategy, WorkerContext,
 };
 
 /// Each sender combines the records of a key, for as long as it is busy, and sends the owner of the key one message in
 /// their place. A worker on each core.
 ///
-/// For operations that are associative and commutative ([`Combine`]). What the owner emits then speaks of many records
+/// For operations that are associative and commutative ([`Combine`](crate::workflow::Combine)), and for those that take
+/// records apart by key themselves ([`Gather`]). What the owner emits then speaks of many records
 /// at once: a word count gives fewer updates, the last of which is the same. Partial results leave when the sender has
 /// nothing to do, when it holds 2^18 keys, once a second, and at the end.
 ///
@@ -36,35 +34,14 @@ const MOST_KEYS: usize = 1 << 18;
 /// How long a busy sender keeps a partial result: as long as somebody who watches counts would wait.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// What a sender has combined.
+/// What a sender has combined, and when it last let it go.
+#[derive(Debug)]
 pub struct Partials<K, P> {
-    table: HashTable<(K, P)>,
+    table: KeyedTable<K, P>,
     left: Duration,
 }
 
-impl<K, P> std::fmt::Debug for Partials<K, P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Partials").field("keys", &self.table.len()).finish()
-    }
-}
-
-impl<K: Hash + Eq, P> Partials<K, P> {
-    fn new() -> Self {
-        Partials { table: HashTable::new(), left: Duration::ZERO }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn insert(&mut self, hash: u64, key: K, partial: P, outbox: &mut Outbox<(K, P)>)
-    where
-        (K, P): Record,
-    {
-        self.table.insert_unique(hash, (key, partial), |(key, _)| stable_hash(key));
-        if self.table.len() >= MOST_KEYS {
-            self.leave(outbox);
-        }
-    }
-
+impl<K: std::hash::Hash, P> Partials<K, P> {
     #[cold]
     #[inline(never)]
     fn leave(&mut self, outbox: &mut Outbox<(K, P)>)
@@ -78,7 +55,7 @@ impl<K: Hash + Eq, P> Partials<K, P> {
     }
 }
 
-impl<O: Combine> Strategy<O> for Combining {
+impl<O: Gather> Strategy<O> for Combining {
     type Message = (O::Key, O::Partial);
     type Sender = Partials<O::Key, O::Partial>;
     type State = KeyedTable<O::Key, O::State>;
@@ -89,7 +66,7 @@ impl<O: Combine> Strategy<O> for Combining {
     }
 
     fn sender(&self, _link: &LinkContext<'_, O>) -> Self::Sender {
-        Partials::new()
+        Partials { table: KeyedTable::new(), left: Duration::ZERO }
     }
 
     #[inline(always)]
@@ -100,14 +77,9 @@ impl<O: Combine> Strategy<O> for Combining {
         record: O::In,
         outbox: &mut Outbox<Self::Message>,
     ) {
-        let operation = link.operation;
-        let hash = operation.key_hash(&record);
-        match partials.table.find_mut(hash, |(key, _)| operation.has_key(&record, key)) {
-            Some((_, partial)) => operation.add(partial, record),
-            None => {
-                let key = operation.key(&record);
-                partials.insert(hash, key, operation.start(record), outbox);
-            }
+        link.operation.gather(record, &mut partials.table);
+        if partials.table.len() >= MOST_KEYS {
+            partials.leave(outbox);
         }
     }
 
@@ -142,13 +114,7 @@ impl<O: Combine> Strategy<O> for Combining {
         emit: &mut E,
         _peers: &mut Outbox<Self::Message>,
     ) -> Result<()> {
-        let operation = worker.operation;
-        states.with_key(
-            stable_hash(&key),
-            key,
-            || operation.init(),
-            |key, state| operation.merge(key, state, partial, emit),
-        )
+        merge_by_key(worker.operation, states, stable_hash(&key), key, partial, emit)
     }
 
     fn finish<E: Emit<O::Out>>(
@@ -157,6 +123,6 @@ impl<O: Combine> Strategy<O> for Combining {
         states: &mut Self::State,
         emit: &mut E,
     ) -> Result<()> {
-        states.finish(worker.operation, emit)
+        states.iter_mut().try_for_each(|(key, state)| worker.operation.end(key, state, emit))
     }
 }

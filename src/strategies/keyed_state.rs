@@ -1,9 +1,9 @@
 //! One state a key, at the key's owner.
 
-use hashbrown::HashTable;
-
-use crate::codec::{KEY_GROUPS, Record, key_group, stable_hash};
-use crate::workflow::{Cluster, Deployment, Emit, Keyed, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+use crate::codec::{KEY_GROUPS, Record, key_group};
+use crate::workflow::{
+    Cluster, Deployment, Emit, Gather, Keyed, KeyedTable, LinkContext, Outbox, React, Result, Strategy, WorkerContext,
+};
 
 /// Sends each record to the worker that owns its key, which keeps a state for each key. A worker on each core.
 ///
@@ -31,76 +31,37 @@ pub(super) fn owner(hash: u64, workers: usize) -> usize {
     (key_group(hash) as usize * workers) / KEY_GROUPS as usize
 }
 
-/// The states of a worker's keys.
-pub struct KeyedTable<K, S> {
-    table: HashTable<(K, S)>,
+/// Lets an operation react to a record with the state of its key, which is made on first use.
+#[inline(always)]
+pub(super) fn react_by_key<O: Keyed + React, E: Emit<O::Out>>(
+    operation: &O,
+    states: &mut KeyedTable<O::Key, O::State>,
+    record: O::In,
+    emit: &mut E,
+) -> Result<()> {
+    let hash = operation.key_hash(&record);
+    let state = match states.find(hash, |key| operation.has_key(&record, key)) {
+        Some(state) => state,
+        None => states.insert(hash, operation.key(&record), operation.init()).1,
+    };
+    operation.react(state, record, emit)
 }
 
-impl<K: Record + std::hash::Hash + Eq + Clone, S> KeyedTable<K, S> {
-    pub(super) fn new() -> Self {
-        KeyedTable { table: HashTable::new() }
-    }
-
-    /// Calls `use_it` with the state of a record's key, which is made on first use.
-    #[inline(always)]
-    pub(super) fn with_state_of<O, R>(
-        &mut self,
-        operation: &O,
-        record: O::In,
-        use_it: impl FnOnce(&mut S, O::In) -> R,
-    ) -> R
-    where
-        O: Keyed<Key = K> + React<State = S>,
-    {
-        let hash = operation.key_hash(&record);
-        // Found first and inserted apart: the way of a key that is known stays short.
-        match self.table.find_mut(hash, |(key, _)| operation.has_key(&record, key)) {
-            Some((_, state)) => use_it(state, record),
-            None => {
-                let (_, state) = self.insert(hash, operation.key(&record), operation.init());
-                use_it(state, record)
-            }
-        }
-    }
-
-    /// Calls `use_it` with a key of this stable hash and its state, which is made on first use.
-    #[inline(always)]
-    pub(super) fn with_key<R>(
-        &mut self,
-        hash: u64,
-        key: K,
-        init: impl FnOnce() -> S,
-        use_it: impl FnOnce(&K, &mut S) -> R,
-    ) -> R {
-        match self.table.find_mut(hash, |(other, _)| *other == key) {
-            Some((key, state)) => use_it(key, state),
-            None => {
-                let (key, state) = self.insert(hash, key, init());
-                use_it(key, state)
-            }
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn insert(&mut self, hash: u64, key: K, state: S) -> &mut (K, S) {
-        self.table.insert_unique(hash, (key, state), |(key, _)| stable_hash(key)).into_mut()
-    }
-
-    /// Ends the states of all keys.
-    pub(super) fn finish<O, E>(&mut self, operation: &O, emit: &mut E) -> Result<()>
-    where
-        O: Keyed<Key = K> + React<State = S>,
-        E: Emit<O::Out>,
-    {
-        self.table.iter_mut().try_for_each(|(key, state)| operation.finish_key(key, state, emit))
-    }
-}
-
-impl<K, S> std::fmt::Debug for KeyedTable<K, S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyedTable").field("keys", &self.table.len()).finish()
-    }
+/// Adds a partial to the state of its key, which is made on first use.
+#[inline(always)]
+pub(super) fn merge_by_key<O: Gather, E: Emit<O::Out>>(
+    operation: &O,
+    states: &mut KeyedTable<O::Key, O::State>,
+    hash: u64,
+    key: O::Key,
+    partial: O::Partial,
+    emit: &mut E,
+) -> Result<()> {
+    let (key, state) = match states.find_key(hash, |other| *other == key) {
+        Some(found) => found,
+        None => states.insert(hash, key, operation.begin()),
+    };
+    operation.absorb(key, state, partial, emit)
 }
 
 impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
@@ -134,8 +95,7 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
         emit: &mut E,
         _peers: &mut Outbox<O::In>,
     ) -> Result<()> {
-        let operation = worker.operation;
-        states.with_state_of(operation, record, |state, record| operation.react(state, record, emit))
+        react_by_key(worker.operation, states, record, emit)
     }
 
     fn finish<E: Emit<O::Out>>(
@@ -144,6 +104,6 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
         states: &mut Self::State,
         emit: &mut E,
     ) -> Result<()> {
-        states.finish(worker.operation, emit)
+        states.iter_mut().try_for_each(|(key, state)| worker.operation.finish_key(key, state, emit))
     }
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::Result;
+use super::{KeyedTable, Result};
 use crate::codec::{Record, stable_hash};
 
 /// Where an operation puts the records that it produces.
@@ -188,6 +188,87 @@ pub trait Combine: Keyed + React {
         partial: Self::Partial,
         emit: &mut E,
     ) -> Result<()>;
+}
+
+/// An operation that takes records apart by key and keeps a partial result for each, before anything travels.
+///
+/// Every [`Combine`] is one, of one key a record. Write it for records that have many keys (a block of text and its
+/// words): no record has then to be made for each.
+#[diagnostic::on_unimplemented(
+    message = "the operation `{Self}` cannot combine records before they travel",
+    note = "implement `skitter::workflow::Combine`, or use `.keyed_combine(...)` in place of `.keyed_reduce(...)`"
+)]
+pub trait Gather: Operation {
+    /// The key.
+    type Key: Record + Hash + Eq;
+    /// Some records of one key in one.
+    type Partial: Record;
+    /// What the owner of a key keeps.
+    type State: Send + 'static;
+
+    /// Adds a record to the partials of its keys.
+    fn gather(&self, record: Self::In, partials: &mut KeyedTable<Self::Key, Self::Partial>);
+
+    /// The state of a key before its first partial.
+    fn begin(&self) -> Self::State;
+
+    /// Adds a partial to the state of its key and emits what is to be said about it.
+    ///
+    /// # Errors
+    /// As [`React::react`].
+    fn absorb<E: Emit<Self::Out>>(
+        &self,
+        key: &Self::Key,
+        state: &mut Self::State,
+        partial: Self::Partial,
+        emit: &mut E,
+    ) -> Result<()>;
+
+    /// Called once for each key and its state when all input has ended.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn end<E: Emit<Self::Out>>(&self, key: &Self::Key, state: &mut Self::State, emit: &mut E) -> Result<()> {
+        let _ = (key, state, emit);
+        Ok(())
+    }
+}
+
+impl<O: Combine> Gather for O {
+    type Key = <O as Keyed>::Key;
+    type Partial = <O as Combine>::Partial;
+    type State = <O as React>::State;
+
+    #[inline(always)]
+    fn gather(&self, record: Self::In, partials: &mut KeyedTable<Self::Key, Self::Partial>) {
+        let hash = self.key_hash(&record);
+        match partials.find(hash, |key| self.has_key(&record, key)) {
+            Some(partial) => self.add(partial, record),
+            None => {
+                let key = self.key(&record);
+                partials.insert(hash, key, self.start(record));
+            }
+        }
+    }
+
+    fn begin(&self) -> Self::State {
+        self.init()
+    }
+
+    #[inline(always)]
+    fn absorb<E: Emit<Self::Out>>(
+        &self,
+        key: &Self::Key,
+        state: &mut Self::State,
+        partial: Self::Partial,
+        emit: &mut E,
+    ) -> Result<()> {
+        self.merge(key, state, partial, emit)
+    }
+
+    fn end<E: Emit<Self::Out>>(&self, key: &Self::Key, state: &mut Self::State, emit: &mut E) -> Result<()> {
+        self.finish_key(key, state, emit)
+    }
 }
 
 /// What a source says after each call of [`Source::read`].

@@ -6,14 +6,12 @@ mod sketch;
 
 use std::hash::Hash;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use serde::{Deserialize, Serialize};
 
-use super::keyed_state::{KeyedTable, owner};
+use super::keyed_state::{merge_by_key, owner};
 use crate::codec::{Record, stable_hash};
 use crate::workflow::{
-    Cluster, Combine, Deployment, Emit, Flush, LinkContext, Outbox, Result, Strategy, WorkerContext,
+    Cluster, Combine, Deployment, Emit, Flush, Gather, KeyedTable, LinkContext, Outbox, Result, Strategy, WorkerContext,
 };
 
 pub use router::Router;
@@ -72,7 +70,7 @@ pub enum Split<R, K, P> {
 /// What a worker keeps: the states of its own keys, and what it has combined of the keys of others.
 pub struct Shared<K, S, P> {
     states: KeyedTable<K, S>,
-    partials: HashTable<(K, P)>,
+    partials: KeyedTable<K, P>,
 }
 
 impl<K, S, P> std::fmt::Debug for Shared<K, S, P> {
@@ -120,7 +118,7 @@ impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
     }
 
     fn init(&self, _worker: &WorkerContext<'_, O>) -> Result<Self::State> {
-        Ok(Shared { states: KeyedTable::new(), partials: HashTable::new() })
+        Ok(Shared { states: KeyedTable::new(), partials: KeyedTable::new() })
     }
 
     #[inline(always)]
@@ -136,25 +134,18 @@ impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
         let (hash, key, partial) = match message {
             Split::Partial(key, partial) => (stable_hash(&key), key, partial),
             Split::Record(record) => {
-                let key = operation.key(&record);
-                let hash = stable_hash(&key);
+                let hash = operation.key_hash(&record);
                 if owner(hash, worker.workers.len()) != worker.index {
-                    match shared.partials.entry(hash, |(other, _)| *other == key, |(key, _)| stable_hash(key)) {
-                        Entry::Occupied(entry) => operation.add(&mut entry.into_mut().1, record),
-                        Entry::Vacant(entry) => {
-                            entry.insert((key, operation.start(record)));
-                            if shared.partials.len() >= MOST_KEYS {
-                                shared.send(peers);
-                            }
-                        }
+                    operation.gather(record, &mut shared.partials);
+                    if shared.partials.len() >= MOST_KEYS {
+                        shared.send(peers);
                     }
                     return Ok(());
                 }
-                (hash, key, operation.start(record))
+                (hash, operation.key(&record), operation.start(record))
             }
         };
-        let merge = |key: &O::Key, state: &mut O::State| operation.merge(key, state, partial, emit);
-        shared.states.with_key(hash, key, || operation.init(), merge)
+        merge_by_key(operation, &mut shared.states, hash, key, partial, emit)
     }
 
     fn settle<E: Emit<O::Out>>(
@@ -185,7 +176,7 @@ impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
         shared: &mut Self::State,
         emit: &mut E,
     ) -> Result<()> {
-        shared.states.finish(worker.operation, emit)
+        shared.states.iter_mut().try_for_each(|(key, state)| worker.operation.finish_key(key, state, emit))
     }
 }
 

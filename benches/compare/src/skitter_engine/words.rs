@@ -9,13 +9,13 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use skitter::codec::stable_hash;
 use skitter::prelude::*;
-use skitter::workflow::{Combine, Keyed, Pull, Share, Source};
+use skitter::workflow::{Gather, Keyed, KeyedTable, Pull, Share, Source};
 
 use super::numbers::Counting;
 use crate::hash;
 use crate::jobs::Run;
 use crate::tally::{FinalCounts, Totals};
-use crate::text::{Cursor, HashedWord, TextReader};
+use crate::text::{Cursor, HashedWord, TextReader, for_each_hashed_word};
 
 /// Each word to its owner, who counts it and emits the count.
 pub fn updates(workflow: &WorkflowBuilder, run: &Run) {
@@ -28,7 +28,7 @@ pub fn updates(workflow: &WorkflowBuilder, run: &Run) {
 /// Words are counted where they are read, then by their owners.
 pub fn final_counts(workflow: &WorkflowBuilder, run: &Run) {
     workflow
-        .source(Words(run.input.clone()))
+        .source(Blocks(run.input.clone()))
         .vertex(FinalWords(Arc::clone(&run.totals)), Combining)
         .discard();
 }
@@ -136,73 +136,74 @@ impl React for CountWords {
     }
 }
 
-/// Counts words and reports the final counts.
+/// The text in blocks of whole lines, each worker reading a range of it.
+#[derive(Clone)]
+struct Blocks(PathBuf);
+
+impl Operation for Blocks {
+    type In = Infallible;
+    type Out = String;
+    const NAME: &'static str = "blocks";
+}
+
+impl Source for Blocks {
+    type Reader = TextReader;
+
+    fn splits(&self) -> bool {
+        true
+    }
+
+    fn open(&self, share: Share) -> Result<TextReader> {
+        Ok(TextReader::open(&self.0, share.index, share.of)?)
+    }
+
+    fn read<E: Emit<String>>(&self, text: &mut TextReader, _budget: usize, emit: &mut E) -> Result<Pull> {
+        if !text.fill() {
+            return Ok(Pull::End);
+        }
+        emit.emit(text.take_block());
+        Ok(Pull::More)
+    }
+}
+
+/// Counts the words of blocks and reports the final counts.
 #[derive(Clone)]
 struct FinalWords(Arc<Totals>);
 
 impl Operation for FinalWords {
-    type In = HashedWord;
+    type In = String;
     type Out = Infallible;
     const NAME: &'static str = "count";
     const OUT_PORTS: &'static [&'static str] = &[];
 }
 
-impl Keyed for FinalWords {
+impl Gather for FinalWords {
     type Key = Word;
-
-    fn key(&self, word: &HashedWord) -> Word {
-        Word(word.text.clone())
-    }
-
-    #[inline(always)]
-    fn key_hash(&self, word: &HashedWord) -> u64 {
-        stable_hash(&word.hash)
-    }
-
-    #[inline(always)]
-    fn has_key(&self, word: &HashedWord, key: &Word) -> bool {
-        word.text == key.0
-    }
-
-    fn finish_key<E: Emit<Infallible>>(&self, word: &Word, count: &mut u64, _emit: &mut E) -> Result<()> {
-        FinalCounts::new(&self.0).word(&word.0, *count);
-        Ok(())
-    }
-}
-
-impl React for FinalWords {
+    type Partial = u64;
     type State = u64;
 
-    fn init(&self) -> u64 {
+    #[inline(always)]
+    fn gather(&self, block: String, counts: &mut KeyedTable<Word, u64>) {
+        for_each_hashed_word(&block, |hash, word| {
+            let hash = stable_hash(&hash);
+            match counts.find(hash, |key| key.0 == word) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(hash, Word(CompactString::new(word)), 1)),
+            }
+        });
+    }
+
+    fn begin(&self) -> u64 {
         0
     }
 
-    fn react<E: Emit<Infallible>>(&self, count: &mut u64, _word: HashedWord, _emit: &mut E) -> Result<()> {
-        *count += 1;
+    fn absorb<E: Emit<Infallible>>(&self, _word: &Word, count: &mut u64, more: u64, _emit: &mut E) -> Result<()> {
+        *count += more;
         Ok(())
     }
-}
 
-impl Combine for FinalWords {
-    type Partial = u64;
-
-    #[inline(always)]
-    fn start(&self, _word: HashedWord) -> u64 {
-        1
-    }
-
-    #[inline(always)]
-    fn add(&self, partial: &mut u64, _word: HashedWord) {
-        *partial += 1;
-    }
-
-    #[inline(always)]
-    fn join(&self, partial: &mut u64, other: u64) {
-        *partial += other;
-    }
-
-    fn merge<E: Emit<Infallible>>(&self, _word: &Word, count: &mut u64, n: u64, _emit: &mut E) -> Result<()> {
-        *count += n;
+    fn end<E: Emit<Infallible>>(&self, word: &Word, count: &mut u64, _emit: &mut E) -> Result<()> {
+        FinalCounts::new(&self.0).word(&word.0, *count);
         Ok(())
     }
 }
