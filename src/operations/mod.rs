@@ -23,6 +23,7 @@ mod stream_source;
 mod tcp_source;
 mod text_files;
 mod union;
+mod words;
 mod write_file;
 
 pub use collect::{Collect, Collected};
@@ -44,4 +45,5 @@ pub use stream_source::StreamSource;
 pub use tcp_source::{LONGEST_TCP_LINE, MOST_TCP_CONNECTIONS, TcpSource};
 pub use text_files::{AsBlocks, AsLines, Form, LONGEST_TEXT_LINE, TextBlock, TextFiles, TextLines, TextReader};
 pub use union::{Union, UnionOf};
+pub use words::{Words, WordsOf};
 pub use write_file::{FileState, WriteFile};
