@@ -51,6 +51,13 @@ impl<M> Worker<M> {
     }
 }
 
+impl<M> Drop for Worker<M> {
+    fn drop(&mut self) {
+        // So that the source of a test that has failed ends, too.
+        self.close();
+    }
+}
+
 struct Entrance<M> {
     sender: SyncSender<Vec<M>>,
     closed: Arc<AtomicBool>,

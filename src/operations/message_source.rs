@@ -183,25 +183,23 @@ mod tests {
     fn all_records_are_taken_in_and_the_source_ends_with_its_senders() {
         let (sender, source) = MessageSource::new(3);
         let (worker, mut intake) = worker::<u64>(1);
-        let clone = source.clone();
-        let listener = std::thread::spawn(move || clone.listen(ALONE, &mut intake));
-        let senders: Vec<_> = (0..4)
-            .map(|number| {
+        std::thread::scope(|scope| {
+            let listener = scope.spawn(move || source.listen(ALONE, &mut intake));
+            for number in 0..4 {
                 let sender = sender.clone();
-                std::thread::spawn(move || (0..1000).try_for_each(|n| sender.send(number * 1000 + n)))
-            })
-            .collect();
-        drop(sender);
-        let records = worker.rest();
-        assert_eq!(records.len(), 4000);
-        for number in 0..4 {
-            let of_one: Vec<_> = records.iter().copied().filter(|n| n / 1000 == number).collect();
-            assert!(of_one.is_sorted());
-        }
-        for sender in senders {
-            assert_eq!(sender.join().expect("no panic"), Ok(()));
-        }
-        assert_eq!(listener.join().expect("no panic"), Ok(()));
+                scope.spawn(move || {
+                    (0..1000).try_for_each(|n| sender.send(number * 1000 + n)).expect("open");
+                });
+            }
+            drop(sender);
+            let records = worker.rest();
+            assert_eq!(records.len(), 4000);
+            for number in 0..4 {
+                let of_one: Vec<_> = records.iter().copied().filter(|n| n / 1000 == number).collect();
+                assert!(of_one.is_sorted());
+            }
+            assert_eq!(listener.join().expect("no panic"), Ok(()));
+        });
     }
 
     #[test]
@@ -216,16 +214,17 @@ mod tests {
     fn senders_learn_that_the_worker_has_stopped() {
         let (sender, source) = MessageSource::new(1);
         let (worker, mut intake) = worker::<u64>(9);
-        let clone = source.clone();
-        let listener = std::thread::spawn(move || clone.listen(ALONE, &mut intake));
-        sender.send(1).expect("open");
-        assert_eq!(worker.batch(), [1]);
-        worker.close();
-        // Waits until the source has noticed.
-        let refused = (2..).find_map(|n| sender.send(n).err());
-        assert!(refused.is_some());
-        assert!(matches!(sender.try_send(0), Err(NotSent::Closed(0))));
-        assert_eq!(listener.join().expect("no panic"), Ok(()));
+        std::thread::scope(|scope| {
+            let listener = scope.spawn(|| source.listen(ALONE, &mut intake));
+            sender.send(1).expect("open");
+            assert_eq!(worker.batch(), [1]);
+            worker.close();
+            // Waits until the source has noticed.
+            let refused = (2..).find_map(|n| sender.send(n).err());
+            assert!(refused.is_some());
+            assert!(matches!(sender.try_send(0), Err(NotSent::Closed(0))));
+            assert_eq!(listener.join().expect("no panic"), Ok(()));
+        });
 
         let (_worker, mut intake) = super::super::gate::worker(1);
         let again = source.listen(ALONE, &mut intake);

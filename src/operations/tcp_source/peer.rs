@@ -1,11 +1,11 @@
 //! An address that is connected to, again and again.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::codec::stable_hash;
 use crate::operations::cause::cause;
 use crate::workflow::{Error, Result};
 
@@ -73,7 +73,7 @@ impl Peer {
                 }
                 Ok(Err(error)) => self.try_again(now, &error)?,
                 Err(TryRecvError::Disconnected) => {
-                    self.try_again(now, &io::Error::other("the attempt was given up"))?
+                    self.try_again(now, &io::Error::other("the attempt was given up"))?;
                 }
                 Err(TryRecvError::Empty) => {}
             },
@@ -138,13 +138,18 @@ impl Peer {
 
 /// Between a half and the whole of a time, so that those who lost one peer do not all come back at once.
 fn jittered(time: Duration) -> Duration {
-    // Every `RandomState` has keys of its own, which are random enough for this.
-    let random = RandomState::new().hash_one(0) % 1024;
+    // No two processes get here in the same nanosecond and have the same number: random enough for this.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let random = stable_hash(&(now, std::process::id())) % 1024;
     time / 2 + time * u32::try_from(random).unwrap_or(0) / 2048
 }
 
 /// Connects on a thread of its own, because a name may take long to be looked up, and a peer long to answer; whoever
 /// waits for it stays free. The thread ends by itself, at the latest when all addresses of the name have timed out.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it has a name, a panic is heard of by the channel, and nobody can join it: a look-up cannot be broken off"
+)]
 fn connect(address: String) -> io::Result<Receiver<io::Result<TcpStream>>> {
     let (result, attempt) = sync_channel(1);
     std::thread::Builder::new().name("tcp connect".to_owned()).spawn(move || {

@@ -50,9 +50,10 @@ impl Input {
         if buffer.capacity() - held > wanted + LEFT_OVER {
             // After a long line there is much more room than is to be read at once.
             buffer.resize(held + wanted, 0);
-            let read = match self.sized {
-                true => rustix::io::pread(&self.file, &mut buffer[held..], at),
-                false => rustix::io::read(&self.file, &mut buffer[held..]),
+            let read = if self.sized {
+                rustix::io::pread(&self.file, &mut buffer[held..], at)
+            } else {
+                rustix::io::read(&self.file, &mut buffer[held..])
             };
             buffer.truncate(held + *read.as_ref().unwrap_or(&0));
             return read;

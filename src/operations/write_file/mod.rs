@@ -63,7 +63,7 @@ enum Format {
 impl<T> Clone for WriteFile<T> {
     fn clone(&self) -> Self {
         let WriteFile { path, format, writers, types: _ } = self;
-        WriteFile { path: path.clone(), format: *format, writers: writers.clone(), types: PhantomData }
+        WriteFile { path: path.clone(), format: *format, writers: Arc::clone(writers), types: PhantomData }
     }
 }
 
