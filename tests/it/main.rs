@@ -3,4 +3,5 @@
 // Lets helper functions use what only tests may.
 #![cfg(test)]
 
+mod outside;
 mod runtime;
