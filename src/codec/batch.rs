@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 
 use super::Record;
+use super::decode::{Fault, Reader};
 
 /// Records as postcard values, one after the other.
 const FORM_POSTCARD: u8 = 0;
@@ -13,12 +14,22 @@ const FORM_U64_PAIR: u8 = 2;
 /// Bytes before the records: the form and the number of records.
 const HEADER: usize = 5;
 
-/// How much memory the records of a frame may take up as a multiple of its bytes; without a limit, a frame of empty
-/// strings of 24 bytes each would take 24 times its size, and one of nothing any amount.
-const MAX_EXPANSION: usize = 64;
+/// How much memory the values of a batch may take up as a multiple of its bytes. Most data takes less than ten times as
+/// much; empty strings take 24 times as much, a thousand of them in a byte each.
+pub const MAX_EXPANSION: usize = 64;
+
+/// How much memory the values of a batch may take up however few bytes it has, in bytes. A batch is filled by the size
+/// of its records in memory, to a thirtieth of this, and so it can be read even if each takes one byte or none.
+pub const FREE_MEMORY: usize = 1024 * 1024;
+
+/// Most memory, in bytes, that the values of a batch of so many bytes may take up.
+fn most_memory(bytes: usize) -> usize {
+    bytes.saturating_mul(MAX_EXPANSION).max(FREE_MEMORY)
+}
 
 /// Bytes that are no batch of the expected type, or records that could not be written.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CodecError {
     /// The bytes end before the batch does.
     #[error("batch is cut off after {0} bytes")]
@@ -34,21 +45,31 @@ pub enum CodecError {
     /// There are bytes behind the last record.
     #[error("batch has {0} bytes too many")]
     Trailing(usize),
-    /// The batch claims more records than its bytes may hold.
-    #[error("batch of {bytes} bytes claims {records} records")]
+    /// The batch has, or claims, more records than its bytes may hold; see [`MAX_EXPANSION`] and [`FREE_MEMORY`].
+    #[error("batch of {bytes} bytes has {records} records, more than so few bytes may hold")]
     TooMany {
         /// The size of the batch.
         bytes: usize,
-        /// The number of records that it claims.
+        /// The number of records.
         records: usize,
     },
-    /// A record that postcard refuses.
-    #[error("record {index}: {reason}")]
-    Record {
+    /// A record that cannot be written.
+    #[error("record {index} cannot be written: {reason}")]
+    Write {
         /// Which record of the batch, from 0.
         index: usize,
         /// What postcard said.
         reason: postcard::Error,
+    },
+    /// A record that cannot be read.
+    #[error("record {index} cannot be read, at byte {at} of the batch: {fault}")]
+    Read {
+        /// Which record of the batch, from 0.
+        index: usize,
+        /// How far the batch was read, in bytes.
+        at: usize,
+        /// What is wrong there.
+        fault: Fault,
     },
 }
 
@@ -75,12 +96,23 @@ fn form<T: 'static>() -> u8 {
 /// Appends a batch to `bytes`.
 ///
 /// # Errors
-/// When a record cannot be serialised, for example a sequence of unknown length; `bytes` is left as it was.
+/// When a record cannot be serialised, for example a sequence of unknown length, or when there are so many records that
+/// the batch could not be read again; `bytes` is left as it was.
 pub fn encode_batch<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = bytes.len();
+    let written = write_batch(records, bytes);
+    if written.is_err() {
+        bytes.truncate(start);
+    }
+    written
+}
+
+fn write_batch<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+    let start = bytes.len();
     let form = form::<T>();
+    let too_many = |bytes| CodecError::TooMany { bytes, records: records.len() };
     bytes.push(form);
-    bytes.extend_from_slice(&(records.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&u32::try_from(records.len()).map_err(|_| too_many(HEADER))?.to_le_bytes());
     match form {
         FORM_U64 => bytes
             .extend(records.iter().filter_map(|r| (r as &dyn Any).downcast_ref::<u64>()).flat_map(|n| n.to_le_bytes())),
@@ -92,12 +124,13 @@ pub fn encode_batch<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(),
         }
         _ => {
             for (index, record) in records.iter().enumerate() {
-                if let Err(reason) = postcard::to_extend(record, Appender(bytes)) {
-                    bytes.truncate(start);
-                    return Err(CodecError::Record { index, reason });
-                }
+                postcard::to_extend(record, Appender(bytes)).map_err(|reason| CodecError::Write { index, reason })?;
             }
         }
+    }
+    let length = bytes.len() - start;
+    if records.len().saturating_mul(size_of::<T>().max(1)) > most_memory(length) {
+        return Err(too_many(length));
     }
     Ok(())
 }
@@ -105,10 +138,11 @@ pub fn encode_batch<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(),
 /// Reads a whole batch and appends its records to `records`.
 ///
 /// # Errors
-/// When the bytes are not exactly one batch of the type, or would expand to more than 64 times their size in memory;
-/// `records` may then hold the records before the fault.
+/// When the bytes are not exactly one batch of the type, when its values would take up more memory than
+/// [`MAX_EXPANSION`] and [`FREE_MEMORY`] allow, or are nested deeper than [`MAX_DEPTH`](super::MAX_DEPTH); `records` may
+/// then hold the records before the fault.
 pub fn decode_batch<T: Record>(bytes: &[u8], records: &mut Vec<T>) -> Result<(), CodecError> {
-    let Some((header, mut rest)) = bytes.split_at_checked(HEADER) else {
+    let Some((header, rest)) = bytes.split_at_checked(HEADER) else {
         return Err(CodecError::CutOff(bytes.len()));
     };
     let expected = form::<T>();
@@ -118,21 +152,20 @@ pub fn decode_batch<T: Record>(bytes: &[u8], records: &mut Vec<T>) -> Result<(),
     let mut count = [0; 4];
     count.copy_from_slice(&header[1..]);
     let count = u32::from_le_bytes(count) as usize;
-    if count.saturating_mul(size_of::<T>().max(1)) > bytes.len().saturating_mul(MAX_EXPANSION) {
+    let memory = most_memory(bytes.len());
+    if count.saturating_mul(size_of::<T>().max(1)) > memory {
         return Err(CodecError::TooMany { bytes: bytes.len(), records: count });
     }
     let width = match expected {
         FORM_U64 => 8,
         FORM_U64_PAIR => 16,
-        _ => 0,
+        _ => return decode_records(rest, count, memory, records),
     };
-    if width > 0 {
-        if rest.len() < count * width {
-            return Err(CodecError::CutOff(bytes.len()));
-        }
-        if rest.len() > count * width {
-            return Err(CodecError::Trailing(rest.len() - count * width));
-        }
+    if rest.len() < count * width {
+        return Err(CodecError::CutOff(bytes.len()));
+    }
+    if rest.len() > count * width {
+        return Err(CodecError::Trailing(rest.len() - count * width));
     }
     records.reserve(count);
     let number = |at: usize| {
@@ -145,16 +178,28 @@ pub fn decode_batch<T: Record>(bytes: &[u8], records: &mut Vec<T>) -> Result<(),
         numbers.extend((0..count).map(|i| number(i * 8)));
     } else if let Some(pairs) = sink.downcast_mut::<Vec<(u64, u64)>>() {
         pairs.extend((0..count).map(|i| (number(i * 16), number(i * 16 + 8))));
-    } else {
-        for index in 0..count {
-            let (record, left) =
-                postcard::take_from_bytes(rest).map_err(|reason| CodecError::Record { index, reason })?;
-            records.push(record);
-            rest = left;
-        }
-        if !rest.is_empty() {
-            return Err(CodecError::Trailing(rest.len()));
-        }
     }
     Ok(())
+}
+
+fn decode_records<T: Record>(
+    bytes: &[u8],
+    count: usize,
+    memory: usize,
+    records: &mut Vec<T>,
+) -> Result<(), CodecError> {
+    records.reserve(count);
+    let mut reader = Reader::new(bytes, memory);
+    for index in 0..count {
+        let record = reader.value();
+        records.push(record.map_err(|fault| CodecError::Read {
+            index,
+            at: HEADER + bytes.len() - reader.left(),
+            fault,
+        })?);
+    }
+    match reader.left() {
+        0 => Ok(()),
+        left => Err(CodecError::Trailing(left)),
+    }
 }

@@ -103,7 +103,9 @@ impl<M: Record> Outbox<M> {
     #[inline(always)]
     pub fn send(&mut self, worker: usize, message: M) {
         let messages = &mut self.boxes[worker];
-        if messages.len() == messages.capacity() {
+        // A vector of what takes no memory never is full.
+        let full = if size_of::<M>() == 0 { BATCH_RECORDS } else { messages.capacity() };
+        if messages.len() == full {
             self.make_room(worker);
         }
         self.boxes[worker].push(message);
@@ -211,5 +213,59 @@ impl<M> Intake<M> {
 impl<M> std::fmt::Debug for Intake<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Intake").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{SyncSender, sync_channel};
+
+    use super::*;
+
+    /// Tells to whom how many messages were posted.
+    struct Told(SyncSender<(usize, usize)>);
+
+    impl Post for Told {
+        fn post(&mut self, worker: usize, batch: Box<dyn Batch>) {
+            self.0.send((worker, batch.len())).expect("room");
+        }
+
+        fn spare(&mut self, _worker: usize) -> Option<Box<dyn Batch>> {
+            None
+        }
+
+        fn load(&self, _worker: usize) -> usize {
+            0
+        }
+    }
+
+    fn posts<M: Record>(fill: impl FnOnce(&mut Outbox<M>)) -> Vec<(usize, usize)> {
+        let (tell, told) = sync_channel(100);
+        let mut outbox = Outbox::new(2, Box::new(Told(tell)));
+        fill(&mut outbox);
+        drop(outbox);
+        told.iter().collect()
+    }
+
+    #[test]
+    fn a_full_batch_leaves_at_once() {
+        let full = batch_capacity::<u64>();
+        let fill = |outbox: &mut Outbox<u64>| (0..=full as u64).for_each(|n| outbox.send(1, n));
+        assert_eq!(posts(fill), [(1, full)]);
+    }
+
+    #[test]
+    fn messages_of_no_size_fill_batches_too() {
+        let fill = |outbox: &mut Outbox<()>| (0..=2 * BATCH_RECORDS).for_each(|_| outbox.send(0, ()));
+        assert_eq!(posts(fill), [(0, BATCH_RECORDS), (0, BATCH_RECORDS)]);
+    }
+
+    #[test]
+    fn a_broadcast_reaches_each_worker() {
+        let fill = |outbox: &mut Outbox<String>| {
+            outbox.broadcast("all".to_owned());
+            outbox.flush();
+        };
+        assert_eq!(posts(fill), [(0, 1), (1, 1)]);
     }
 }
