@@ -106,10 +106,15 @@ impl Cluster {
     /// A cluster of these nodes.
     ///
     /// # Errors
-    /// When there is no node.
+    /// When there is no node, or when two are the same.
     pub fn new(nodes: Vec<NodeInfo>) -> Result<Cluster> {
         if nodes.is_empty() {
             return Err(Error::Deploy("there is no worker node to deploy on".to_owned()));
+        }
+        let mut ids: Vec<NodeId> = nodes.iter().map(|node| node.id).collect();
+        ids.sort_unstable();
+        if let Some([twice, _]) = ids.array_windows().find(|[a, b]| a == b) {
+            return Err(Error::Deploy(format!("node {} is in the cluster twice", twice.number)));
         }
         Ok(Cluster { nodes: nodes.into(), parallelism: None })
     }
@@ -152,10 +157,7 @@ impl Cluster {
 
     /// As many workers on each node as it has cores; the user's parallelism, if given, spread over the nodes instead.
     pub fn on_all_worker_cores(&self) -> Deployment {
-        match self.parallelism {
-            Some(n) => self.on_n(n),
-            None => on_cores(self.nodes.iter()),
-        }
+        self.on_cores(self.nodes.iter())
     }
 
     /// `n` workers on each node.
@@ -166,8 +168,7 @@ impl Cluster {
 
     /// `n` workers in all, spread evenly over the nodes.
     pub fn on_n(&self, n: usize) -> Deployment {
-        let workers = self.nodes.iter().cycle().take(n).map(worker).collect();
-        Deployment { workers, warnings: Vec::new() }
+        spread(n, self.nodes.iter())
     }
 
     /// One worker on each node that has the tag; on each node, with a warning, when none has it.
@@ -175,9 +176,10 @@ impl Cluster {
         self.tagged(tag, |nodes| Deployment { workers: nodes.into_iter().map(worker).collect(), warnings: Vec::new() })
     }
 
-    /// A worker on each core of each node that has the tag; on each node, with a warning, when none has it.
+    /// A worker on each core of each node that has the tag, or the user's parallelism, if given, spread over these nodes;
+    /// over all nodes, with a warning, when none has the tag.
     pub fn on_tagged_worker_cores(&self, tag: &Tag) -> Deployment {
-        self.tagged(tag, |nodes| on_cores(nodes.into_iter()))
+        self.tagged(tag, |nodes| self.on_cores(nodes.into_iter()))
     }
 
     /// A worker for each wish, in that order.
@@ -219,6 +221,16 @@ impl Cluster {
         Ok(deployment)
     }
 
+    fn on_cores<'a>(&self, nodes: impl Iterator<Item = &'a NodeInfo> + Clone) -> Deployment {
+        match self.parallelism {
+            Some(n) => spread(n, nodes),
+            None => {
+                let workers = nodes.flat_map(|node| std::iter::repeat_n(worker(node), node.cores.max(1))).collect();
+                Deployment { workers, warnings: Vec::new() }
+            }
+        }
+    }
+
     fn emptiest(&self, deployment: &Deployment, fits: impl Fn(&NodeInfo) -> bool) -> Option<NodeId> {
         let load = |node: &NodeInfo| deployment.workers.iter().filter(|worker| worker.node == node.id).count();
         self.nodes.iter().filter(|node| fits(node)).min_by_key(|node| load(node)).map(|node| node.id)
@@ -243,9 +255,8 @@ fn worker(node: &NodeInfo) -> WorkerInfo {
     WorkerInfo { node: node.id, role: Role::WORKER }
 }
 
-fn on_cores<'a>(nodes: impl Iterator<Item = &'a NodeInfo>) -> Deployment {
-    let workers = nodes.flat_map(|node| std::iter::repeat_n(worker(node), node.cores.max(1))).collect();
-    Deployment { workers, warnings: Vec::new() }
+fn spread<'a>(n: usize, nodes: impl Iterator<Item = &'a NodeInfo> + Clone) -> Deployment {
+    Deployment { workers: nodes.cycle().take(n).map(worker).collect(), warnings: Vec::new() }
 }
 
 #[cfg(test)]
