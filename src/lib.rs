@@ -2,15 +2,22 @@
 //! binary.
 
 pub mod actor;
-pub mod cli;
+mod cli;
 pub mod codec;
 pub mod id;
+pub mod node;
 pub mod operations;
 pub mod prelude;
 pub mod runtime;
 pub mod strategies;
+pub mod telemetry;
 pub mod testing;
 pub mod workflow;
 
+pub use clap;
+/// A word or another short text: up to 24 bytes without an allocation.
+pub use compact_str::CompactString as Word;
+
+pub use cli::{App, WorkflowEntry, main, workflow};
 pub use runtime::Runtime;
 pub use workflow::{Error, Result};

@@ -3,6 +3,8 @@
 //! Every actor and thread of the library starts here, with a name and with a place in a [`Census`], so that a test can
 //! ask whether anybody is left.
 
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, PanicHookInfo};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -79,8 +81,8 @@ pub fn thread(
     let resident = census.enter();
     let run = move || {
         let _resident = resident;
-        if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
-            panicked(panic_message(payload.as_ref()));
+        if let Err(message) = catch(work) {
+            panicked(message);
         }
     };
     #[expect(clippy::disallowed_methods, reason = "the one place where threads are started")]
@@ -94,6 +96,39 @@ pub fn later(delay: Duration, call: impl FnOnce() + Send + 'static) {
         tokio::time::sleep(delay).await;
         call();
     });
+}
+
+thread_local! {
+    /// How many calls of [`catch`] this thread is in.
+    static CATCHING: Cell<usize> = const { Cell::new(0) };
+    /// Where the last panic of this thread happened, if a hook has noted it.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs user code; what it panics with is an error that says the message, and the place if [`note_panic`] was called.
+///
+/// # Errors
+/// When the code panics.
+pub fn catch<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    CATCHING.set(CATCHING.get() + 1);
+    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+    CATCHING.set(CATCHING.get() - 1);
+    result.map_err(|payload| {
+        let message = panic_message(payload.as_ref());
+        match PLACE.take() {
+            Some(place) => format!("{message} (at {place})"),
+            None => message,
+        }
+    })
+}
+
+/// Notes where a panic happened; for the panic hook of a program. Returns whether a [`catch`] on this thread is going to
+/// report it.
+pub fn note_panic(panic: &PanicHookInfo<'_>) -> bool {
+    let place = panic.location().map(ToString::to_string);
+    // A hook must not panic itself, not even on a thread that is about to end.
+    let noted = PLACE.try_with(|noted| noted.replace(place)).is_ok();
+    noted && CATCHING.try_with(Cell::get).unwrap_or(0) > 0
 }
 
 /// What a panic said.

@@ -1,3 +1,31 @@
-//! The command line: nobody imports it, and only it prints or ends the process.
+//! The command line: what an application's `main` calls. Only this room prints, and only it ends the process.
+//!
+//! An application hands its workflows over and gets the commands of `skitter` with them:
+//!
+//! ```no_run
+//! use skitter::prelude::*;
+//!
+//! fn squares(_: &()) -> Result<Workflow> {
+//!     let workflow = WorkflowBuilder::new();
+//!     workflow.source(StreamSource::new(|| 0..10u64)).map(|n| n * n).discard();
+//!     workflow.build()
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     skitter::main(&[skitter::workflow("squares", "Squares ten numbers", squares)])
+//! }
+//! ```
 
-pub mod graphviz;
+mod app;
+mod command;
+mod config;
+mod entry;
+mod failure;
+mod graphviz;
+mod output;
+mod panics;
+mod progress;
+mod terminal;
+
+pub use app::{App, main};
+pub use entry::{WorkflowEntry, workflow};

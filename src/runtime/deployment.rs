@@ -11,7 +11,7 @@ use tracing::{error, warn};
 use super::coordinator::{Command, Coordinator, Ending, Event};
 use super::flow::{Flow, Mailbox, ProgressCell};
 use super::plan::Plan;
-use super::status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerStatus};
+use super::status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
 use super::wiring::{Meters, Roster};
 use super::worker::{Arguments, Message, Worker};
 use crate::actor::{self, Actor, ActorProcessingErr, ActorRef, Census, SupervisionEvent};
@@ -290,6 +290,17 @@ impl DeploymentHandle {
             progress: self.shared.progress(),
             vertices: self.shared.vertices(),
         }
+    }
+
+    /// What each of its workers is at.
+    pub fn activity(&self) -> Vec<WorkerActivity> {
+        let activity = |(id, cell): (&WorkerId, &Arc<ProgressCell>)| WorkerActivity {
+            id: *id,
+            vertex: self.shared.plan.name(id.vertex).to_owned(),
+            node: self.shared.node_of(*id),
+            calls: cell.calls(),
+        };
+        self.shared.progress.iter().map(activity).collect()
     }
 
     /// Stops it in order, without waiting: sources end, what is under way drains, operations finish.

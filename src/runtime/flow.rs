@@ -186,12 +186,18 @@ fn wait_for_credit(link: &mut Link, given_up: &AtomicBool) -> usize {
     })
 }
 
-/// How many records a source has read, and of how many: written by its worker, read by whoever asks.
+/// How far a source has come, and whether a worker is inside a call of user code: written by the worker, read by whoever
+/// asks.
 #[derive(Debug, Default)]
 pub struct ProgressCell {
     done: AtomicU64,
     total: AtomicU64,
+    /// Counts the beginning and the end of each call, so that it is odd inside of one.
+    calls: AtomicU64,
 }
+
+/// In place of a count, of a worker that has ended.
+pub const ENDED: u64 = u64::MAX;
 
 impl ProgressCell {
     pub fn set(&self, progress: crate::workflow::Progress) {
@@ -202,5 +208,26 @@ impl ProgressCell {
     pub fn get(&self) -> crate::workflow::Progress {
         let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
         crate::workflow::Progress { done, total }
+    }
+
+    /// A call begins.
+    pub fn enter(&self) {
+        // The worker is the only writer, so it need not add atomically.
+        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// A call has ended.
+    pub fn leave(&self) {
+        self.enter();
+    }
+
+    /// The worker has ended.
+    pub fn end(&self) {
+        self.calls.store(ENDED, Ordering::Relaxed);
+    }
+
+    /// Calls begun and ended, or [`ENDED`].
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -134,8 +133,7 @@ impl Runtime {
     /// # Errors
     /// When a port of the workflow is open, or a strategy refuses.
     pub fn deploy(&self, name: &str, workflow: Workflow) -> Result<DeploymentHandle> {
-        let planned = std::panic::catch_unwind(AssertUnwindSafe(|| Plan::new(&workflow, &self.cluster)));
-        let plan = planned.unwrap_or_else(|payload| Err(Error::Panic(actor::panic_message(payload.as_ref()))))?;
+        let plan = actor::catch(|| Plan::new(&workflow, &self.cluster)).map_err(Error::Panic)??;
         let workers = plan.stages.values().flat_map(|stage| workers_of(stage.vertex, stage.workers.len()));
         let shared = Arc::new(Shared {
             id: DeploymentId(self.next.fetch_add(1, Ordering::Relaxed)),

@@ -20,7 +20,7 @@ mod worker;
 
 pub use deployment::DeploymentHandle;
 pub use local::{Runtime, Settings};
-pub use status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerStatus};
+pub use status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
 
 use std::pin::pin;
 use std::sync::Arc;

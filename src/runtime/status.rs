@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::id::DeploymentId;
+use super::flow::ENDED;
+use crate::id::{DeploymentId, WorkerId};
 use crate::workflow::{Error, Progress};
 
 /// The phases of a deployment, in this order.
@@ -53,6 +54,32 @@ pub struct WorkerStatus {
     pub received: u64,
     /// Records that it emitted.
     pub emitted: u64,
+}
+
+/// What a worker is at, to find out who keeps the others waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerActivity {
+    /// The worker.
+    pub id: WorkerId,
+    /// The name of its vertex.
+    pub vertex: String,
+    /// The node it runs on.
+    pub node: String,
+    /// How often it has entered or left user code. When this is the same after a while and the worker
+    /// [is in a call](WorkerActivity::is_in_a_call), that call has not returned meanwhile.
+    pub calls: u64,
+}
+
+impl WorkerActivity {
+    /// Whether it is inside a call of an operation or a strategy.
+    pub fn is_in_a_call(&self) -> bool {
+        !self.has_ended() && self.calls % 2 == 1
+    }
+
+    /// Whether it has done all its work.
+    pub fn has_ended(&self) -> bool {
+        self.calls == ENDED
+    }
 }
 
 /// What a vertex has done.

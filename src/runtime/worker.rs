@@ -4,7 +4,6 @@
 //! [`Flow`], and until that has left it puts aside what its senders send, which holds their credit back.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -162,6 +161,7 @@ impl Actor for Worker {
             state.rest();
         }
         if state.phase == Phase::Ended {
+            state.arguments.progress.end();
             own.stop(None);
         }
         Ok(())
@@ -194,7 +194,9 @@ impl State {
             Wires::new(Arc::clone(roster), self.arguments.id, self.own.clone(), self.arguments.flow.clone());
         let stage = &self.arguments.stage;
         let (factory, offset) = (Arc::clone(&stage.factory), stage.offset);
+        self.arguments.progress.enter();
         let opened = guarded(true, || factory.open(&mut Opening::new(&mut wires, offset)));
+        self.arguments.progress.leave();
         match self.checked(opened) {
             Some(stage) => {
                 if let Some(progress) = stage.progress() {
@@ -401,7 +403,9 @@ impl State {
     /// Runs user code; what it fails or panics with fails the deployment.
     fn run<R>(&mut self, work: impl FnOnce(&mut dyn Stage) -> Result<R, Failure>) -> Option<R> {
         let stage = self.stage.as_deref_mut()?;
+        self.arguments.progress.enter();
         let result = guarded(self.arguments.stage.blocks, || work(stage));
+        self.arguments.progress.leave();
         self.checked(result)
     }
 
@@ -437,14 +441,7 @@ const NOBODY: crate::id::VertexId = crate::id::VertexId(u32::MAX);
 /// Runs user code and turns a panic into a failure. With `blocks` the executor is told that it may take long.
 fn guarded<R>(blocks: bool, work: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     take_blame();
-    let work = AssertUnwindSafe(work);
-    let result = if blocks {
-        tokio::task::block_in_place(|| std::panic::catch_unwind(work))
-    } else {
-        std::panic::catch_unwind(work)
-    };
-    result.unwrap_or_else(|payload| {
-        let error = Error::Panic(actor::panic_message(payload.as_ref()));
-        Err(Failure { vertex: take_blame().unwrap_or(NOBODY), error })
-    })
+    let result = if blocks { tokio::task::block_in_place(|| actor::catch(work)) } else { actor::catch(work) };
+    result
+        .unwrap_or_else(|message| Err(Failure { vertex: take_blame().unwrap_or(NOBODY), error: Error::Panic(message) }))
 }

@@ -1,0 +1,80 @@
+//! What a command can fail with, and the exit status of each.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::config::ConfigError;
+use super::graphviz::GraphvizError;
+use super::output;
+use crate::workflow::Error;
+
+/// What a command failed with.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The arguments are wrong, or ask for help.
+    #[error("{0}")]
+    Arguments(#[from] clap::Error),
+    /// What was asked for is not there.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is unusable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A workflow cannot be built, cannot be deployed, or failed.
+    #[error("workflow `{name}`: {source}")]
+    Workflow {
+        /// Its name.
+        name: String,
+        /// What happened.
+        source: Error,
+    },
+    /// The same, and the log has said so.
+    #[error("workflow `{name}`: {source}")]
+    Logged {
+        /// The name of the workflow.
+        name: String,
+        /// What happened.
+        source: Error,
+    },
+    /// Who read stdout wants no more of it.
+    #[error("stdout is closed")]
+    OutputClosed,
+    /// What was to be written cannot be.
+    #[error("cannot write {}: {source}", .path.as_ref().map_or("to stdout".to_owned(), |path| format!("`{}`", path.display())))]
+    Output {
+        /// The file, or stdout.
+        path: Option<PathBuf>,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system refuses what a node needs.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+    /// A workflow cannot be drawn.
+    #[error(transparent)]
+    Draw(#[from] GraphvizError),
+}
+
+impl Failure {
+    /// The exit status. The only place where it is decided.
+    pub fn status(&self) -> u8 {
+        match self {
+            Failure::Arguments(error) if !error.use_stderr() => 0,
+            Failure::OutputClosed => 0,
+            Failure::Workflow { .. } | Failure::Logged { .. } => 1,
+            Failure::Output { .. } | Failure::Start(_) | Failure::Draw(_) => 1,
+            Failure::Arguments(_) | Failure::Usage(_) => 2,
+            Failure::Config(_) => 5,
+        }
+    }
+
+    /// Says it to the user.
+    pub fn report(&self) {
+        match self {
+            // Help goes to stdout, errors with colours to stderr. Whoever does not want to read it need not.
+            Failure::Arguments(error) => drop(error.print()),
+            Failure::Logged { .. } | Failure::OutputClosed => {}
+            failure => output::complain(failure),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What a panic says.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+
+use tracing::debug;
+
+use crate::actor;
+use crate::telemetry::events;
+
+/// From now on a panic in user code is part of the error that its deployment fails with, with the place where it
+/// happened, rather than a message in the middle of the output. `RUST_BACKTRACE=1` logs a backtrace, too.
+pub fn install() {
+    std::panic::set_hook(Box::new(|panic| {
+        let reported = actor::note_panic(panic);
+        let backtrace = Backtrace::capture();
+        let backtrace = match backtrace.status() {
+            BacktraceStatus::Captured => format!("\n{backtrace}"),
+            _ => String::new(),
+        };
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("?");
+        if !reported || !backtrace.is_empty() {
+            events::panicked(thread, &format_args!("{panic}{backtrace}"));
+        } else {
+            debug!(thread, "{panic}");
+        }
+    }));
+}

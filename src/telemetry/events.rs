@@ -1,0 +1,65 @@
+//! Every event in the life of a node, in the order in which they come.
+//!
+//! The messages are part of the command line's contract. They say their fields, so the text format shows none behind
+//! them; the JSON format has both.
+
+use std::fmt::Display;
+
+use tracing::{error, info, warn};
+
+/// The target of events whose message says all of their fields.
+pub(super) const SAID: &str = "skitter::event";
+
+/// The version of Skitter.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The node runs, in `local` mode or another.
+pub fn started(mode: &str) {
+    info!(target: SAID, mode, version = VERSION, "⬡⬢⬡⬢ Skitter v{VERSION} started in {mode} mode");
+}
+
+/// A workflow is about to be deployed.
+pub fn deploying(workflow: &str) {
+    info!(target: SAID, workflow, "Deploying `{workflow}`");
+}
+
+/// A strategy was not given what it wished for.
+pub fn placed_otherwise(workflow: &str, warning: &str) {
+    warn!(target: SAID, workflow, "Workflow `{workflow}`: {warning}");
+}
+
+/// All sources came to their end and the last record has been handled. The summary counts the records in and out of
+/// each vertex.
+pub fn completed(workflow: &str, summary: &dyn Display, seconds: f64) {
+    info!(target: SAID, workflow, seconds, "Completed `{workflow}`: {summary}");
+}
+
+/// The node was told to stop by a signal.
+pub fn stopping(signal: &str) {
+    info!(target: SAID, signal, "Stopping on {signal}; a second signal ends it at once");
+}
+
+/// The node was told to stop, and these workers have not ended yet.
+pub fn waiting(workflow: &str, workers: &str) {
+    info!(target: SAID, workflow, workers, "Still waiting for {workers}; another signal ends it at once");
+}
+
+/// A workflow was told to stop and has drained.
+pub fn stopped(workflow: &str, summary: &dyn Display, seconds: f64) {
+    info!(target: SAID, workflow, seconds, "Stopped `{workflow}`: {summary}");
+}
+
+/// A workflow has failed.
+pub fn failed(workflow: &str, cause: &dyn Display) {
+    error!(target: SAID, workflow, "Workflow `{workflow}` failed: {cause}");
+}
+
+/// A thread has panicked where nobody catches it: a fault of Skitter itself.
+pub fn panicked(thread: &str, message: &dyn Display) {
+    error!(target: SAID, thread, "Thread `{thread}` {message}");
+}
+
+/// Lines of the log were dropped because stderr did not take them.
+pub fn lines_lost(lines: u64) {
+    warn!(target: SAID, lines, "{lines} lines of this log were lost: stderr did not take them in time");
+}
