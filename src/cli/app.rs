@@ -102,9 +102,9 @@ impl App {
         let near = |entry: &&WorkflowEntry| strsim::jaro_winkler(entry.name, name);
         let nearest =
             self.workflows.iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|entry| near(entry) > 0.7);
-        let suggestion = nearest.map(|entry| format!(" (near it: `{}`)", entry.name)).unwrap_or_default();
+        let suggestion = nearest.map(|entry| format!("; did you mean `{}`?", entry.name)).unwrap_or_default();
         let names: Vec<_> = self.workflows.iter().map(|entry| entry.name).collect();
-        format!("there is no workflow `{name}`{suggestion}; there is {}", names.join(", "))
+        format!("there is no workflow `{name}`{suggestion} (there is {})", names.join(", "))
     }
 
     /// `name version`, as far as known.

@@ -304,7 +304,7 @@ impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Delivery<S, O>> {
         let vertex = opening.id(self.vertex);
-        let operation = self.operation.get()?;
+        let operation = self.operation.get().inspect_err(|_| blame(vertex))?;
         let wiring = opening.wiring();
         let workers = wiring.workers(vertex);
         let (node, sender_index) = (wiring.node(), wiring.index());
@@ -505,6 +505,11 @@ impl Drop for Blame {
     fn drop(&mut self) {
         BLAMED.with(|blamed| blamed.set(blamed.get().or(Some(self.0))));
     }
+}
+
+/// Notes the vertex whose user code failed, where the error itself cannot carry it.
+pub(super) fn blame(vertex: VertexId) {
+    drop(Blame(vertex));
 }
 
 /// The vertex that the last panic on this thread is to be blamed on, if it passed through user code.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::{Blame, Downstream, Failure, Opening, Outlet, Prepared, Survey};
+use super::chain::{Blame, blame, Downstream, Failure, Opening, Outlet, Prepared, Survey};
 use super::{Emit, Error, Flush, Meter, React, Result};
 use crate::id::VertexId;
 
@@ -35,7 +35,8 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
     type Outlet = FusedOutlet<O, D::Outlet>;
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Self::Outlet> {
-        let operation = self.operation.get()?;
+        let vertex = opening.id(self.vertex);
+        let operation = self.operation.get().inspect_err(|_| blame(vertex))?;
         Ok(FusedOutlet {
             next: self.down.open(opening)?,
             state: operation.init(),
@@ -43,7 +44,7 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
             emitted: 0,
             error: None,
             flushed: Duration::ZERO,
-            vertex: opening.id(self.vertex),
+            vertex,
             meter: opening.meter(self.vertex),
         })
     }

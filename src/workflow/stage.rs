@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::{Blame, Downstream, Failure, Opening, Outlet, Prepared, Survey};
+use super::chain::{Blame, Downstream, Failure, Opening, Outlet, Prepared, Survey, take_blame};
 use super::fused::{BUSY_FLUSH, Counted};
 use super::operation::Progress;
 use super::outbox::Messages;
@@ -109,7 +109,8 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Stage>, Failure> {
         let vertex = opening.id(self.vertex);
-        let fail = |error| Failure { vertex, error };
+        // What stands behind it may have failed in its place.
+        let fail = |error| Failure { vertex: take_blame().unwrap_or(vertex), error };
         let operation = self.operation.get().map_err(fail)?;
         let outlet = self.down.open(opening).map_err(fail)?;
         let meter = opening.meter(self.vertex);

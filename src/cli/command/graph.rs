@@ -15,6 +15,7 @@ use crate::workflow::Workflow;
 #[derive(Debug, clap::Args)]
 pub struct Graph {
     /// The workflow; its arguments stand behind `--`
+    #[arg(index = 1)]
     workflow: String,
 
     /// The format; svg and png need Graphviz
@@ -26,7 +27,7 @@ pub struct Graph {
     output: Option<PathBuf>,
 
     /// Arguments of the workflow
-    #[arg(last = true, value_name = "ARGUMENTS")]
+    #[arg(index = 2, last = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
 

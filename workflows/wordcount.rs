@@ -1,0 +1,65 @@
+//! How often does each word occur in text files?
+
+use std::path::{Path, PathBuf};
+
+use skitter::clap;
+use skitter::operations::TextBlock;
+use skitter::prelude::*;
+
+#[derive(clap::Args)]
+pub struct WordCount {
+    /// Text files to read, or patterns such as 'logs/*.txt'
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    input: Vec<PathBuf>,
+
+    /// Write `word<TAB>count` to this file when all is counted, rather than print each count as it changes
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// How the counting is distributed [default: combining with --output, else keyed]
+    #[arg(long)]
+    strategy: Option<Distribution>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Distribution {
+    /// Every word travels to the worker that counts it
+    Keyed,
+    /// Words are counted where they are read, and counts travel
+    Combining,
+    /// Frequent words have several workers
+    PartialKey,
+}
+
+pub fn word_count(args: &WordCount) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    let words = workflow.source(TextFiles::new(&args.input).blocks()).flat_map(words).named("words");
+    let counts = words.count_by(Word::clone);
+    let output = args.output.as_deref();
+    let usual = if output.is_some() { Distribution::Combining } else { Distribution::Keyed };
+    match args.strategy.unwrap_or(usual) {
+        Distribution::Keyed => write(counts.with(KeyedState), output),
+        Distribution::Combining => write(counts.with(Combining), output),
+        Distribution::PartialKey => write(counts.with(PartialKey), output),
+    }
+    workflow.build()
+}
+
+/// The words of a block of lines: what stands between white space, case kept.
+fn words(block: TextBlock) -> impl Iterator<Item = Word> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &block.as_str()[at..];
+        let begin = rest.find(|c: char| !c.is_whitespace())?;
+        let length = rest[begin..].find(char::is_whitespace).unwrap_or(rest.len() - begin);
+        at += begin + length;
+        Some(Word::from(&rest[begin..begin + length]))
+    })
+}
+
+fn write(counts: Stream<impl Chain<Out = (Word, u64)>>, output: Option<&Path>) {
+    match output {
+        Some(path) => drop(counts.last_by(|(word, _)| word.clone()).write_tsv(path)),
+        None => drop(counts.print()),
+    }
+}
