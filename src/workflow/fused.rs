@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::{Blame, blame, Downstream, Failure, Opening, Outlet, Prepared, Survey};
+use super::blame::{Blame, blame};
+use super::chain::{Downstream, Failure, Opening, Outlet, Prepared, Survey};
 use super::{Emit, Error, Flush, Meter, React, Result};
 use crate::id::VertexId;
 

@@ -7,6 +7,7 @@
 //!
 //! This room has no input or output, no clock and no threads; it knows nothing of actors and networks.
 
+mod blame;
 mod builder;
 mod chain;
 mod cluster;
@@ -27,10 +28,11 @@ mod stream;
 mod table;
 mod verify;
 
+pub use blame::take_blame;
 pub use builder::{Input, Inputs, Vertex, Workflow, WorkflowBuilder};
 pub use chain::{
     Both, Chain, Choice, Deliver, Discard, Downstream, Failure, Linked, Nothing, OneByOne, Opening, Outlet, Ported,
-    Prepared, Survey, Upstream, Wiring, take_blame,
+    Prepared, Survey, Upstream, Wiring,
 };
 pub use cluster::{Cluster, Deployment, NodeInfo, Place, Role, WorkerInfo, Workers};
 pub use draw::DRAWING_FORMAT;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::{Blame, Downstream, Failure, Opening, Outlet, Prepared, Survey, take_blame};
+use super::blame::{Blame, take_blame};
+use super::chain::{Downstream, Failure, Opening, Outlet, Prepared, Survey};
 use super::fused::{BUSY_FLUSH, Counted};
 use super::operation::Progress;
 use super::outbox::Messages;
