@@ -199,6 +199,8 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> RunningStage<S, O, N> {
         let mut counted = Counted { next: &mut outlet, count: &mut emitted };
         let result = hook(&self.strategy, &worker, &mut state, &mut counted, &mut self.peers);
         std::mem::forget(blame);
+        // Moved once more, so that the address of the one above is not seen by a call that is not inlined.
+        let mut outlet = outlet;
         let settled = outlet.settle(emitted);
         self.running = Some((state, outlet));
         self.meter.add(received, emitted);
