@@ -176,7 +176,16 @@ impl<O: Operation, S: Strategy<O>> Vertex<O, S> {
         self
     }
 
-    /// Its in ports, to link streams to, and its stream, to put more behind it.
+    /// Its in ports, to link streams to, and its stream, to put more behind it. Its strategy is fixed now, because those
+    /// that are linked to the ports run a part of it:
+    ///
+    /// ```compile_fail,E0277
+    /// # use skitter::operations::Union;
+    /// # use skitter::prelude::*;
+    /// # let workflow = WorkflowBuilder::new();
+    /// let (inputs, both) = workflow.vertex(Union::<u64>::new(), RoundRobin).open();
+    /// both.with(Broadcast).discard();
+    /// ```
     pub fn open(self) -> (Inputs<O, S>, Stream<Placed<OneByOne, O, S>>) {
         let Vertex { graph, vertex, operation, strategy } = self;
         let prepared = Prepared::new(operation.clone());

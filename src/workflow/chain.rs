@@ -449,7 +449,7 @@ where
 {
     fn settle(&mut self, records: u64) -> Result<(), Failure> {
         let others = std::mem::take(&mut self.others);
-        self.next.settle(records - others)
+        self.next.settle(records.saturating_sub(others))
     }
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {

@@ -78,6 +78,17 @@ pub enum Flush {
 /// user's can do what they can. To take a strategy as it is and replace a hook, see
 /// [`Extension`](super::Extension).
 ///
+/// What a strategy asks for and an operation lacks, the compiler names:
+///
+/// ```compile_fail,E0277
+/// use skitter::prelude::*;
+///
+/// # let workflow = WorkflowBuilder::new();
+/// // error: the operation `KeyedReduce<…>` cannot combine records before they travel
+/// let numbers = workflow.source(StreamSource::new(|| 0..10u64));
+/// numbers.keyed_reduce(|n| n % 3, 0u64, |sum, n| { *sum += n; *sum }).with(Combining).discard();
+/// ```
+///
 /// Guarantees: messages from one sender to one worker arrive in the order of sending; a worker runs one hook at a time.
 #[diagnostic::on_unimplemented(
     message = "the strategy `{Self}` cannot distribute the operation `{O}`",

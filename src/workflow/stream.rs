@@ -66,6 +66,38 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     }
 
     /// Puts an operation with one in port behind the stream. All operators are written with this.
+    ///
+    /// The operation has to take what the stream gives, and the strategy has to find the callbacks that it calls:
+    ///
+    /// ```
+    /// use skitter::operations::Map;
+    /// use skitter::prelude::*;
+    ///
+    /// let workflow = WorkflowBuilder::new();
+    /// let numbers = workflow.source(StreamSource::new(|| 0..10u64));
+    /// numbers.vertex(Map::new(|n: u64| n + 1), RoundRobin).discard();
+    /// assert!(workflow.build().is_ok());
+    /// ```
+    ///
+    /// Numbers are no text:
+    ///
+    /// ```compile_fail,E0271
+    /// # use skitter::operations::Map;
+    /// # use skitter::prelude::*;
+    /// # let workflow = WorkflowBuilder::new();
+    /// # let numbers = workflow.source(StreamSource::new(|| 0..10u64));
+    /// numbers.vertex(Map::new(|n: String| n + "1"), RoundRobin).discard();
+    /// ```
+    ///
+    /// A map has no key by which [`KeyedState`](crate::strategies::KeyedState) could choose the worker:
+    ///
+    /// ```compile_fail,E0277
+    /// # use skitter::operations::Map;
+    /// # use skitter::prelude::*;
+    /// # let workflow = WorkflowBuilder::new();
+    /// # let numbers = workflow.source(StreamSource::new(|| 0..10u64));
+    /// numbers.vertex(Map::new(|n: u64| n + 1), KeyedState).discard();
+    /// ```
     pub fn vertex<O, S>(self, operation: O, strategy: S) -> Stream<Behind<C, P, O, S>>
     where
         O: Operation<In = P::Record>,
@@ -103,8 +135,10 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         S: Strategy<O>,
     {
         let vertex = self.graph.add_vertex::<O, S>(&operation);
-        self.graph.add_link((self.chain.vertex(), P::INDEX), (vertex, 0));
-        self.graph.add_link((other.chain.vertex(), P2::INDEX), (vertex, 0));
+        self.graph.add_link(self.end(), (vertex, 0));
+        if other.graph.holds(other.chain.vertex(), &self.graph, vertex) {
+            self.graph.add_link(other.end(), (vertex, 0));
+        }
         let first = Linked { chain: self.chain, ports: PhantomData };
         let second = Linked { chain: other.chain, ports: PhantomData };
         Stream::new(Placed { upstream: Both(first, second), operation, strategy, vertex }, self.graph)
@@ -120,7 +154,28 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         Sink { chain: Some(chain), graph }
     }
 
-    /// Links the stream to an in port of a vertex that was made before.
+    /// Links the stream to an in port of a vertex that was made before. The port has to accept what the stream gives:
+    ///
+    /// ```
+    /// # use skitter::operations::Union;
+    /// # use skitter::prelude::*;
+    /// # use skitter::workflow::In;
+    /// # let workflow = WorkflowBuilder::new();
+    /// let (inputs, both) = workflow.vertex(Union::<u64>::new(), RoundRobin).open();
+    /// both.discard();
+    /// workflow.source(StreamSource::new(|| 0..10u64)).to(&inputs.port(In));
+    /// # assert!(workflow.build().is_ok());
+    /// ```
+    ///
+    /// ```compile_fail,E0271
+    /// # use skitter::operations::Union;
+    /// # use skitter::prelude::*;
+    /// # use skitter::workflow::In;
+    /// # let workflow = WorkflowBuilder::new();
+    /// let (inputs, both) = workflow.vertex(Union::<u64>::new(), RoundRobin).open();
+    /// both.discard();
+    /// workflow.source(StreamSource::new(|| ["text"])).to(&inputs.port(In));
+    /// ```
     pub fn to<O, S, IP>(self, input: &Input<O, S, IP>)
     where
         O: Operation,

@@ -70,6 +70,7 @@ pub(super) fn links(vertices: &[VertexInfo], links: &[LinkInfo], drafts: &[Draft
         has_port(vertices, *to, "in", |vertex| &vertex.in_ports)?;
     }
     let linked: BTreeSet<_> = links.iter().map(|link| link.to).collect();
+    let leading: BTreeSet<_> = links.iter().map(|link| link.from.0).collect();
     for (vertex, draft) in vertices.iter().zip(drafts) {
         let name = || vertex.name.clone();
         for (port, port_name) in vertex.in_ports.iter().enumerate() {
@@ -81,7 +82,9 @@ pub(super) fn links(vertices: &[VertexInfo], links: &[LinkInfo], drafts: &[Draft
             let reason = format!("it has no in port, and strategy `{}` waits for links", vertex.strategy);
             return Err(Error::Vertex { vertex: name(), reason });
         }
-        let unlinked = if draft.closed { draft.unread.first() } else { Some(&0) };
+        // What is before an open end is open, too, and not to blame.
+        let open_end = !draft.closed && !leading.contains(&vertex.id);
+        let unlinked = if open_end { Some(&0) } else { draft.unread.first() };
         match unlinked.map(|port| vertex.out_ports.get(*port)) {
             None => {}
             Some(Some(port)) => return Err(Error::UnlinkedOutPort { vertex: name(), port: port.clone() }),

@@ -3,5 +3,8 @@
 // Lets helper functions use what only tests may.
 #![cfg(test)]
 
+mod building;
+mod graphs;
 mod outside;
+mod placement;
 mod runtime;
