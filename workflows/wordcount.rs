@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use skitter::clap;
-use skitter::operations::TextBlock;
 use skitter::prelude::*;
 
 #[derive(clap::Args)]
@@ -33,7 +32,7 @@ enum Distribution {
 
 pub fn word_count(args: &WordCount) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
-    let words = workflow.source(TextFiles::new(&args.input).blocks()).flat_map(words).named("words");
+    let words = workflow.source(TextFiles::new(&args.input).blocks()).words::<Word>();
     let counts = words.count_by(Word::clone);
     let output = args.output.as_deref();
     let usual = if output.is_some() { Distribution::Combining } else { Distribution::Keyed };
@@ -43,18 +42,6 @@ pub fn word_count(args: &WordCount) -> Result<Workflow> {
         Distribution::PartialKey => write(counts.with(PartialKey), output),
     }
     workflow.build()
-}
-
-/// The words of a block of lines: what stands between white space, case kept.
-fn words(block: TextBlock) -> impl Iterator<Item = Word> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = &block.as_str()[at..];
-        let begin = rest.find(|c: char| !c.is_whitespace())?;
-        let length = rest[begin..].find(char::is_whitespace).unwrap_or(rest.len() - begin);
-        at += begin + length;
-        Some(Word::from(&rest[begin..begin + length]))
-    })
 }
 
 fn write(counts: Stream<impl Chain<Out = (Word, u64)>>, output: Option<&Path>) {

@@ -67,10 +67,7 @@ impl Shared {
         let mut sum = Progress::default();
         let sources = self.plan.stages.values().filter(|stage| stage.factory.origin() != Origin::Links);
         for worker in sources.flat_map(|stage| workers_of(stage.vertex, stage.workers.len())) {
-            let progress = self.progress.get(&worker)?.get();
-            if progress.total == 0 {
-                return None;
-            }
+            let progress = self.progress.get(&worker)?.get()?;
             sum.done += progress.done;
             sum.total += progress.total;
         }

@@ -188,16 +188,26 @@ fn wait_for_credit(link: &mut Link, given_up: &AtomicBool) -> usize {
 
 /// How far a source has come, and whether a worker is inside a call of user code: written by the worker, read by whoever
 /// asks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ProgressCell {
     done: AtomicU64,
+    /// Or [`UNKNOWN`].
     total: AtomicU64,
     /// Counts the beginning and the end of each call, so that it is odd inside of one.
     calls: AtomicU64,
 }
 
+/// In place of a total, of a source that does not know its end.
+const UNKNOWN: u64 = u64::MAX;
+
 /// In place of a count, of a worker that has ended.
 pub const ENDED: u64 = u64::MAX;
+
+impl Default for ProgressCell {
+    fn default() -> Self {
+        ProgressCell { done: AtomicU64::new(0), total: AtomicU64::new(UNKNOWN), calls: AtomicU64::new(0) }
+    }
+}
 
 impl ProgressCell {
     pub fn set(&self, progress: crate::workflow::Progress) {
@@ -205,9 +215,10 @@ impl ProgressCell {
         self.total.store(progress.total, Ordering::Relaxed);
     }
 
-    pub fn get(&self) -> crate::workflow::Progress {
+    /// How far it has come, if it knows its end. A worker that has nothing to read is at its end.
+    pub fn get(&self) -> Option<crate::workflow::Progress> {
         let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
-        crate::workflow::Progress { done, total }
+        (total != UNKNOWN).then_some(crate::workflow::Progress { done, total })
     }
 
     /// A call begins.

@@ -7,4 +7,5 @@ mod building;
 mod graphs;
 mod outside;
 mod placement;
+mod cli;
 mod runtime;

@@ -14,7 +14,7 @@ use crate::workflow::Workflow;
 /// Draw a workflow: its vertices with operation and strategy, their ports, and the links
 #[derive(Debug, clap::Args)]
 pub struct Graph {
-    /// The workflow; its arguments stand behind `--`
+    /// The workflow
     #[arg(index = 1)]
     workflow: String,
 
@@ -26,7 +26,7 @@ pub struct Graph {
     #[arg(short, long, value_name = "FILE", env = "SKITTER_GRAPH_OUTPUT", hide_env_values = true)]
     output: Option<PathBuf>,
 
-    /// Arguments of the workflow
+    /// Arguments of the workflow; `-- --help` describes them
     #[arg(index = 2, last = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }

@@ -41,7 +41,7 @@ pub struct Local {
     #[arg(long, value_name = "N")]
     threads: Option<Count>,
 
-    /// Arguments of the workflow
+    /// Arguments of the workflow; `-- --help` describes them
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }

@@ -108,10 +108,7 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
 fn parser(app: &App) -> clap::Command {
     let names = || PossibleValuesParser::new(app.workflows.iter().map(|entry| entry.name));
     let default = app.default_workflow().map_or("none", |entry| entry.name);
-    let deploy = format!(
-        "The workflow to deploy; its arguments stand behind `--`, and `-- --help` describes them [env: SKITTER_DEPLOY] \
-         [default: {default}]"
-    );
+    let deploy = format!("The workflow to deploy [env: SKITTER_DEPLOY] [default: {default}]");
     CommandLine::command()
         .name(app.name.clone())
         .bin_name(app.name.clone())

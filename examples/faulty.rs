@@ -1,0 +1,110 @@
+//! Workflows that go wrong, to see what Skitter says then: `cargo run --example faulty -- local -d panics`. The tests of
+//! the command line run them.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use skitter::prelude::*;
+use skitter::{clap, workflow};
+
+fn main() -> ExitCode {
+    let code = skitter::main(&[
+        workflow("panics", "Panics at a record", panics),
+        workflow("fails", "Fails when it is built", fails),
+        workflow("panics-early", "Panics when it is built", panics_early),
+        workflow("hangs", "Has an operation that does not return", hangs),
+        workflow("bursts", "Emits a million records for one, faster than they are taken", bursts),
+        workflow("ticks", "Prints numbers until it is stopped", ticks),
+        workflow("slow", "Reads a file slowly", slow),
+    ]);
+    if let Some(peak) = peak_memory() {
+        say(&format!("peak memory: {peak}"));
+    }
+    code
+}
+
+fn panics(_: &()) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    let odd = |n: u64| if n == 5000 { panic!("no {n} please\nnot here") } else { n };
+    workflow.source(StreamSource::new(|| 0..10_000u64)).map(|n| n).map(odd).named("picky").with(RoundRobin).discard();
+    workflow.build()
+}
+
+fn fails(_: &()) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    let numbers = || StreamSource::new(|| 0..9u64);
+    workflow.source(numbers()).named("twin").discard();
+    workflow.source(numbers()).named("twin").discard();
+    workflow.build()
+}
+
+fn panics_early(_: &()) -> Result<Workflow> {
+    panic!("cannot build this");
+}
+
+fn hangs(_: &()) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    let hang = |n: u64| {
+        if n == 0 {
+            say("hanging");
+            loop {
+                std::thread::park();
+            }
+        }
+        n
+    };
+    workflow.source(StreamSource::new(|| 0u64..)).map(hang).named("stubborn").with(RoundRobin).discard();
+    workflow.build()
+}
+
+fn bursts(_: &()) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    workflow
+        .source(StreamSource::new(|| 0..8u64))
+        .flat_map(|n| (0..1_000_000u64).map(move |m| n * 1_000_000 + m))
+        .named("burst")
+        .map(|n| [n; 4])
+        .named("taken slowly")
+        .with(RoundRobin)
+        .fold(0u64, |count, _| *count += 1)
+        .print();
+    workflow.build()
+}
+
+fn ticks(_: &()) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    workflow.source(StreamSource::new(|| 0u64..)).map(|n| n).with(RoundRobin).parallelism(1).print();
+    workflow.build()
+}
+
+#[derive(clap::Args)]
+struct Slow {
+    #[arg(long)]
+    input: PathBuf,
+}
+
+fn slow(args: &Slow) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    let dawdle = |line: String| {
+        std::thread::park_timeout(Duration::from_millis(5));
+        if line.contains("ten") {
+            tracing::info!(line, "Ten");
+        }
+        line
+    };
+    workflow.source(TextFiles::new([&args.input])).map(dawdle).discard();
+    workflow.build()
+}
+
+/// The most memory that the process has held at a time, where the system says so.
+fn peak_memory() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    Some(status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().to_owned())
+}
+
+fn say(text: &str) {
+    // Nobody has to listen.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

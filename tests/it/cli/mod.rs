@@ -1,0 +1,10 @@
+//! The command line, as a user meets it: processes, their output and their exit status.
+
+mod commands;
+mod config;
+mod faults;
+mod hello;
+mod process;
+mod progress;
+mod signals;
+mod wordcount;
