@@ -21,3 +21,8 @@ pub use compact_str::CompactString as Word;
 pub use cli::{App, WorkflowEntry, main, workflow};
 pub use runtime::Runtime;
 pub use workflow::{Error, Result};
+
+/// The examples of the README are tested, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

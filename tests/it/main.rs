@@ -4,8 +4,8 @@
 #![cfg(test)]
 
 mod building;
+mod cli;
 mod graphs;
 mod outside;
 mod placement;
-mod cli;
 mod runtime;
