@@ -173,7 +173,6 @@ impl<T: Record> Passive for MessageSource<T> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "threads that a test joins")]
 mod tests {
     use super::super::gate::worker;
     use super::*;

@@ -8,7 +8,7 @@ use crate::workflow::{
 /// Sends each record to the worker that owns its key, which keeps a state for each key. A worker on each core.
 ///
 /// The records of one key from one sender are handled in the order in which they were sent. Which worker owns a key
-/// depends on the key's [`stable_hash`] and the number of workers alone.
+/// depends on the key's [`stable_hash`](crate::codec::stable_hash) and the number of workers alone.
 ///
 /// ```
 /// use skitter::prelude::*;

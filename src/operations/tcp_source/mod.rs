@@ -5,7 +5,6 @@ mod hub;
 mod lines;
 mod peer;
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "threads that a test joins")]
 mod tests;
 
 use std::net::TcpListener;
