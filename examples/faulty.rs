@@ -1,6 +1,8 @@
 //! Workflows that go wrong, to see what Skitter says then: `cargo run --example faulty -- local -d panics`. The tests of
 //! the command line run them.
 
+#![expect(clippy::panic, reason = "that is what it is for")]
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,14 +27,14 @@ fn main() -> ExitCode {
     code
 }
 
-fn panics(_: &()) -> Result<Workflow> {
+fn panics(_: &NoArgs) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
     let odd = |n: u64| if n == 5000 { panic!("no {n} please\nnot here") } else { n };
     workflow.source(StreamSource::new(|| 0..10_000u64)).map(|n| n).map(odd).named("picky").with(RoundRobin).discard();
     workflow.build()
 }
 
-fn fails(_: &()) -> Result<Workflow> {
+fn fails(_: &NoArgs) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
     let numbers = || StreamSource::new(|| 0..9u64);
     workflow.source(numbers()).named("twin").discard();
@@ -40,11 +42,11 @@ fn fails(_: &()) -> Result<Workflow> {
     workflow.build()
 }
 
-fn panics_early(_: &()) -> Result<Workflow> {
+fn panics_early(_: &NoArgs) -> Result<Workflow> {
     panic!("cannot build this");
 }
 
-fn hangs(_: &()) -> Result<Workflow> {
+fn hangs(_: &NoArgs) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
     let hang = |n: u64| {
         if n == 0 {
@@ -59,7 +61,7 @@ fn hangs(_: &()) -> Result<Workflow> {
     workflow.build()
 }
 
-fn bursts(_: &()) -> Result<Workflow> {
+fn bursts(_: &NoArgs) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
     workflow
         .source(StreamSource::new(|| 0..8u64))
@@ -73,7 +75,7 @@ fn bursts(_: &()) -> Result<Workflow> {
     workflow.build()
 }
 
-fn ticks(_: &()) -> Result<Workflow> {
+fn ticks(_: &NoArgs) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
     workflow.source(StreamSource::new(|| 0u64..)).map(|n| n).with(RoundRobin).parallelism(1).print();
     workflow.build()

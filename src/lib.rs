@@ -18,7 +18,7 @@ pub use clap;
 /// A word or another short text: up to 24 bytes without an allocation.
 pub use compact_str::CompactString as Word;
 
-pub use cli::{App, WorkflowEntry, main, workflow};
+pub use cli::{App, NoArgs, WorkflowEntry, main, workflow};
 pub use runtime::Runtime;
 pub use workflow::{Error, Result};
 

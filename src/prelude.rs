@@ -1,7 +1,7 @@
 //! What most workflows need: `use skitter::prelude::*;`.
 
 pub use crate::Word;
-pub use crate::cli::workflow;
+pub use crate::cli::{NoArgs, workflow};
 pub use crate::operations::{Accept, Reject, StreamSource, TcpSource, TextFiles};
 pub use crate::strategies::{
     Broadcast, Chained, Combining, ImmutableLocal, KeyedState, PartialKey, PassiveSource, Rebalance, RoundRobin,

@@ -2,11 +2,11 @@
 
 use skitter::prelude::*;
 
-pub fn hello(_: &()) -> Result<Workflow> {
+pub fn hello(_: &NoArgs) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
     workflow
         .source(StreamSource::new(|| ["Hello Skitter Hello World!"]))
-        .flat_map(|line| line.split_whitespace().map(Word::from))
+        .words::<Word>()
         .keyed_reduce(Word::clone, 0u64, |count, word| {
             *count += 1;
             (word, *count)

@@ -34,7 +34,7 @@ pub fn primes(args: &Primes) -> Result<Workflow> {
 }
 
 fn is_prime(n: u64) -> bool {
-    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0)
+    n >= 2 && (2..=n.isqrt()).all(|d| !n.is_multiple_of(d))
 }
 
 /// The least loaded worker gets a record, as with `Rebalance`, but there are only workers on nodes that have a tag.

@@ -17,12 +17,7 @@ pub struct SocketWordCount {
 
 pub fn socket_word_count(args: &SocketWordCount) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
-    workflow
-        .listen(TcpSource::connect(&args.address))
-        .flat_map(|line| line.split_whitespace().map(Word::from).collect::<Vec<_>>())
-        .count_by(Word::clone)
-        .with(KeyedState)
-        .print();
+    workflow.listen(TcpSource::connect(&args.address)).words::<Word>().count_by(Word::clone).with(KeyedState).print();
     workflow.build()
 }
 

@@ -32,8 +32,7 @@ enum Distribution {
 
 pub fn word_count(args: &WordCount) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
-    let words = workflow.source(TextFiles::new(&args.input).blocks()).words::<Word>();
-    let counts = words.count_by(Word::clone);
+    let counts = workflow.source(TextFiles::new(&args.input).blocks()).words::<Word>().count_by(Word::clone);
     let output = args.output.as_deref();
     let usual = if output.is_some() { Distribution::Combining } else { Distribution::Keyed };
     match args.strategy.unwrap_or(usual) {
@@ -46,7 +45,7 @@ pub fn word_count(args: &WordCount) -> Result<Workflow> {
 
 fn write(counts: Stream<impl Chain<Out = (Word, u64)>>, output: Option<&Path>) {
     match output {
-        Some(path) => drop(counts.last_by(|(word, _)| word.clone()).write_tsv(path)),
+        Some(path) => drop(counts.last_by(|(word, _)| word.clone()).write_raw_tsv(path)),
         None => drop(counts.print()),
     }
 }

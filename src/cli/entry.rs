@@ -24,8 +24,12 @@ impl fmt::Debug for WorkflowEntry {
     }
 }
 
+/// The arguments of a workflow that has none.
+#[derive(Debug, clap::Args)]
+pub struct NoArgs {}
+
 /// A workflow for [`main`](super::main): its name, one line that describes it, and the function that builds it from its
-/// arguments, a type that implements [`clap::Args`] (`()` if it has none).
+/// arguments, a type that implements [`clap::Args`] ([`NoArgs`] if it has none).
 ///
 /// Arguments of a workflow stand behind `--`: `skitter local -d squares -- --most 5`.
 ///
@@ -86,7 +90,7 @@ impl WorkflowEntry {
         let parser = self.recipe.describe(parser);
         let built = actor::catch(|| self.recipe.build(parser, arguments));
         let built = built.unwrap_or_else(|message| Ok(Err(Error::Panic(message))))?;
-        built.map_err(|source| Failure::Workflow { name: self.name.to_owned(), source })
+        built.map_err(|source| Failure::Workflow { name: self.name.to_owned(), source: Box::new(source) })
     }
 }
 

@@ -13,20 +13,20 @@ use crate::workflow::Error;
 pub enum Failure {
     /// The arguments are wrong, or ask for help.
     #[error("{0}")]
-    Arguments(#[from] clap::Error),
+    Arguments(Box<clap::Error>),
     /// What was asked for is not there.
     #[error("{0}")]
     Usage(String),
     /// The configuration is unusable.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Box<ConfigError>),
     /// A workflow cannot be built, cannot be deployed, or failed.
     #[error("workflow `{name}`: {source}")]
     Workflow {
         /// Its name.
         name: String,
         /// What happened.
-        source: Error,
+        source: Box<Error>,
     },
     /// The same, and the log has said so.
     #[error("workflow `{name}`: {source}")]
@@ -34,7 +34,7 @@ pub enum Failure {
         /// The name of the workflow.
         name: String,
         /// What happened.
-        source: Error,
+        source: Box<Error>,
     },
     /// Who read stdout wants no more of it.
     #[error("stdout is closed")]
@@ -53,6 +53,18 @@ pub enum Failure {
     /// A workflow cannot be drawn.
     #[error(transparent)]
     Draw(#[from] GraphvizError),
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Failure {
+        Failure::Arguments(Box::new(error))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::Config(Box::new(error))
+    }
 }
 
 impl Failure {

@@ -5,7 +5,7 @@
 //! ```no_run
 //! use skitter::prelude::*;
 //!
-//! fn squares(_: &()) -> Result<Workflow> {
+//! fn squares(_: &NoArgs) -> Result<Workflow> {
 //!     let workflow = WorkflowBuilder::new();
 //!     workflow.source(StreamSource::new(|| 0..10u64)).map(|n| n * n).discard();
 //!     workflow.build()
@@ -28,4 +28,4 @@ mod progress;
 mod terminal;
 
 pub use app::{App, main};
-pub use entry::{WorkflowEntry, workflow};
+pub use entry::{NoArgs, WorkflowEntry, workflow};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::runtime::{DeploymentStatus, Phase};
+use crate::runtime::{DeploymentStatus, Phase, VertexStatus};
 
 /// Steps of the bar: a tenth of a percent each.
 const STEPS: u64 = 1000;
@@ -69,7 +69,7 @@ fn share(status: &DeploymentStatus) -> Option<f64> {
 
 /// Records emitted by the busiest vertex.
 fn emitted(status: &DeploymentStatus) -> u64 {
-    status.vertices.iter().map(|vertex| vertex.emitted()).max().unwrap_or(0)
+    status.vertices.iter().map(VertexStatus::emitted).max().unwrap_or(0)
 }
 
 fn describe(status: &DeploymentStatus, share: f64, rate: f64) -> String {
@@ -108,7 +108,7 @@ fn duration(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::id::DeploymentId;
-    use crate::runtime::{VertexStatus, WorkerStatus};
+    use crate::runtime::WorkerStatus;
     use crate::workflow::Progress;
 
     fn status(phase: Phase, progress: Option<Progress>) -> DeploymentStatus {

@@ -121,7 +121,7 @@ fn start(
 fn build(app: &App, entry: &WorkflowEntry, arguments: Vec<OsString>) -> Result<Workflow, Failure> {
     let command = format!("{} local -d {} --", app.name, entry.name);
     match entry.build(&command, arguments) {
-        Err(Failure::Workflow { name, source }) => Err(failed(&name, source)),
+        Err(Failure::Workflow { name, source }) => Err(failed(&name, *source)),
         built => built,
     }
 }
@@ -131,7 +131,7 @@ fn failed(name: &str, source: Error) -> Failure {
         return Failure::OutputClosed;
     }
     events::failed(name, &source);
-    Failure::Logged { name: name.to_owned(), source }
+    Failure::Logged { name: name.to_owned(), source: Box::new(source) }
 }
 
 /// Whether it failed because nobody reads stdout any more.

@@ -24,6 +24,7 @@ use crate::workflow::{Behind, Chain, Emit, Error, Operation, OutPort, React, Res
 /// | format | a record | as |
 /// |---|---|---|
 /// | [`tsv`](WriteFile::tsv) | a tuple or struct of single values, or one such value | a line, fields separated by tabs; tab, LF, CR and backslash in a field are written `\t`, `\n`, `\r`, `\\` |
+/// | [`raw_tsv`](WriteFile::raw_tsv) | the same | a line, fields separated by tabs and written as they are; tab, LF or CR in a field is an error |
 /// | [`csv`](WriteFile::csv) | the same | a line, fields separated by commas and quoted as by RFC 4180; lines end with LF |
 /// | [`json_lines`](WriteFile::json_lines) | anything that serde can serialise | a line of JSON |
 ///
@@ -76,12 +77,17 @@ impl<T> std::fmt::Debug for WriteFile<T> {
 impl<T> WriteFile<T> {
     /// Tab-separated values.
     pub fn tsv(path: impl AsRef<Path>) -> Self {
-        WriteFile::new(path.as_ref(), Format::Rows(Separated::ByTabs))
+        WriteFile::new(path.as_ref(), Format::Rows(Separated::Tabs))
+    }
+
+    /// Tab-separated values without escapes, as `cut`, `sort` and `awk` read them.
+    pub fn raw_tsv(path: impl AsRef<Path>) -> Self {
+        WriteFile::new(path.as_ref(), Format::Rows(Separated::RawTabs))
     }
 
     /// Comma-separated values.
     pub fn csv(path: impl AsRef<Path>) -> Self {
-        WriteFile::new(path.as_ref(), Format::Rows(Separated::ByCommas))
+        WriteFile::new(path.as_ref(), Format::Rows(Separated::Commas))
     }
 
     /// A JSON value a line.
@@ -227,6 +233,14 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         P::Record: Record,
     {
         self.sink(WriteFile::tsv(path), Sedentary)
+    }
+
+    /// Writes each record as a line of tab-separated fields, without escapes, to one file; see [`WriteFile`].
+    pub fn write_raw_tsv(self, path: impl AsRef<Path>) -> Sink<Behind<C, P, WriteFile<P::Record>, Sedentary>>
+    where
+        P::Record: Record,
+    {
+        self.sink(WriteFile::raw_tsv(path), Sedentary)
     }
 
     /// Writes each record as a line of comma-separated fields to one file; see [`WriteFile`].

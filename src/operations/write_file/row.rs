@@ -9,9 +9,11 @@ use serde::ser::{self, Impossible, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Separated {
     /// By tabs; tab, LF, CR and backslash in a field are written `\t`, `\n`, `\r` and `\\`.
-    ByTabs,
+    Tabs,
+    /// By tabs; fields are written as they are, and one with a tab, LF or CR in it is refused.
+    RawTabs,
     /// By commas; a field with a comma, a quote or a line end in it is put in quotes, and its quotes are doubled.
-    ByCommas,
+    Commas,
 }
 
 /// Appends a record as a row, with its line end.
@@ -21,7 +23,7 @@ pub(super) fn write_row<T: Serialize>(record: &T, separated: Separated, out: &mu
     record.serialize(&mut row)?;
     let only = row.fields == 1;
     // A blank line would be skipped by those who read it.
-    if separated == Separated::ByCommas && only && out.len() == begin {
+    if separated == Separated::Commas && only && out.len() == begin {
         out.extend_from_slice(b"\"\"");
     }
     out.push(b'\n');
@@ -33,6 +35,8 @@ pub(super) fn write_row<T: Serialize>(record: &T, separated: Separated, out: &mu
 pub(super) enum RowError {
     #[error("field {field} of the record is {what}; a row takes text, numbers and booleans only")]
     Field { field: usize, what: &'static str },
+    #[error("field {0} of the record has a tab or a line end in it; use a format that escapes them")]
+    Raw(usize),
     #[error("the record is {0}; a row takes a tuple, a struct, or one field alone")]
     Record(&'static str),
     #[error("{0}")]
@@ -59,7 +63,7 @@ impl Row<'_> {
     /// The next field, as a whole.
     fn field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), RowError> {
         if self.fields > 0 {
-            self.out.push(if self.separated == Separated::ByTabs { b'\t' } else { b',' });
+            self.out.push(if self.separated == Separated::Commas { b',' } else { b'\t' });
         }
         self.fields += 1;
         self.inside = true;
@@ -88,8 +92,10 @@ impl Row<'_> {
     fn text(&mut self, value: &str) -> Result<(), RowError> {
         self.alone();
         match self.separated {
-            Separated::ByTabs => self.escaped(value.as_bytes()),
-            Separated::ByCommas => self.quoted(value.as_bytes()),
+            Separated::Tabs => self.escaped(value.as_bytes()),
+            Separated::RawTabs if value.contains(['\t', '\n', '\r']) => return Err(RowError::Raw(self.fields)),
+            Separated::RawTabs => self.out.extend_from_slice(value.as_bytes()),
+            Separated::Commas => self.quoted(value.as_bytes()),
         }
         Ok(())
     }
@@ -288,11 +294,11 @@ mod tests {
     }
 
     fn tsv<T: Serialize>(record: T) -> String {
-        row(record, Separated::ByTabs).expect("a row")
+        row(record, Separated::Tabs).expect("a row")
     }
 
     fn csv<T: Serialize>(record: T) -> String {
-        row(record, Separated::ByCommas).expect("a row")
+        row(record, Separated::Commas).expect("a row")
     }
 
     #[derive(Serialize)]
@@ -333,6 +339,14 @@ mod tests {
     }
 
     #[test]
+    fn raw_fields_are_as_they_are_or_refused() {
+        assert_eq!(row(("C:\\a\\b", "\"ä\"", 3u64), Separated::RawTabs), Ok("C:\\a\\b\t\"ä\"\t3".to_owned()));
+        for text in ["a\tb", "a\n", "\r"] {
+            assert_eq!(row(("x", text), Separated::RawTabs), Err(RowError::Raw(2)), "{text:?}");
+        }
+    }
+
+    #[test]
     fn fields_are_quoted_in_csv_if_they_must_be() {
         assert_eq!(
             csv(("a,b", "say \"a\"", "\r", "\n", " a\tb ", "")),
@@ -348,20 +362,20 @@ mod tests {
     fn what_is_no_row_is_refused_with_the_field() {
         let refused = |result: Result<String, RowError>| result.expect_err("no row").to_string();
         assert_eq!(
-            refused(row(("a", ("b", 1)), Separated::ByTabs)),
+            refused(row(("a", ("b", 1)), Separated::Tabs)),
             "field 2 of the record is a tuple; a row takes text, numbers and booleans only"
         );
         assert!(
-            refused(row((1, Some(vec![1])), Separated::ByCommas)).starts_with("field 2 of the record is a sequence;")
+            refused(row((1, Some(vec![1])), Separated::Commas)).starts_with("field 2 of the record is a sequence;")
         );
         assert!(
-            refused(row((Metres(1.0), 2, Colour::Mixed(1)), Separated::ByTabs))
+            refused(row((Metres(1.0), 2, Colour::Mixed(1)), Separated::Tabs))
                 .starts_with("field 3 of the record is an")
         );
         let map = std::collections::BTreeMap::from([(1, 2)]);
-        assert!(refused(row((&map,), Separated::ByTabs)).starts_with("field 1 of the record is a map"));
-        assert!(refused(row(map, Separated::ByTabs)).starts_with("the record is a map, whose entries have no order;"));
+        assert!(refused(row((&map,), Separated::Tabs)).starts_with("field 1 of the record is a map"));
+        assert!(refused(row(map, Separated::Tabs)).starts_with("the record is a map, whose entries have no order;"));
         let named = Colour::Named { name: String::new() };
-        assert!(refused(row(named, Separated::ByTabs)).starts_with("the record is an enum variant with fields;"));
+        assert!(refused(row(named, Separated::Tabs)).starts_with("the record is an enum variant with fields;"));
     }
 }

@@ -87,6 +87,21 @@ fn coreutils_count_the_same() {
 }
 
 #[test]
+fn words_of_any_characters_are_written_as_they_are() {
+    let directory = tempdir().expect("a directory");
+    let words = ["C:\\temp\\new", "\"quoted\"", "a,b", "naïve", "日本", "\u{1}"];
+    // What Rust takes for white space is more than ASCII has.
+    std::fs::write(directory.path().join("odd.txt"), words.join("\u{a0}\u{85}\u{b}\t\u{2028}")).expect("written");
+    word_count(directory.path(), "2", &["--input", "odd.txt", "--output", "counts.tsv"]).expect(0);
+    let written = std::fs::read_to_string(directory.path().join("counts.tsv")).expect("the file");
+    let mut rows: Vec<_> = written.split_terminator('\n').collect();
+    rows.sort_unstable();
+    let mut expected = words.map(|word| format!("{word}\t1"));
+    expected.sort_unstable();
+    assert_eq!(rows, expected);
+}
+
+#[test]
 fn several_files_and_patterns_are_read() {
     let directory = tempdir().expect("a directory");
     for (name, text) in [("a.txt", "to be"), ("b.txt", "or not\r\nto be"), ("c.log", "nothing")] {
