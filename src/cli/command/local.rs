@@ -74,7 +74,7 @@ pub fn run(app: &App, local: Local, general: &General) -> Result<(), Failure> {
     let format = settings.log_format.unwrap_or_default();
     let lines = terminal.clone();
     telemetry::install(settings.log_level.unwrap_or_default(), format, move |line| lines.line(line));
-    panics::install();
+    panics::install(terminal.clone());
     let result = start(app, entry, local.arguments, &settings, &terminal);
     terminal.close();
     result
