@@ -124,6 +124,13 @@ impl<M: Record> Outbox<M> {
         }
     }
 
+    /// Lets what waits for a worker leave at once: for messages that are batches of a strategy's own.
+    pub fn dispatch(&mut self, worker: usize) {
+        if !self.boxes[worker].is_empty() {
+            self.ship(worker);
+        }
+    }
+
     /// How many workers there are to send to.
     #[inline]
     pub fn workers(&self) -> usize {
@@ -139,9 +146,7 @@ impl<M: Record> Outbox<M> {
     /// Lets everything leave that waits for its batch to fill. The runtime calls it; a strategy need not.
     pub fn flush(&mut self) {
         for worker in 0..self.boxes.len() {
-            if !self.boxes[worker].is_empty() {
-                self.ship(worker);
-            }
+            self.dispatch(worker);
         }
     }
 

@@ -33,6 +33,9 @@ pub enum Engine {
     /// Skitter.
     #[cfg(feature = "skitter")]
     Skitter,
+    /// Skitter with a strategy that sends words in columns.
+    #[cfg(feature = "skitter")]
+    SkitterColumns,
 }
 
 impl Engine {
@@ -54,6 +57,8 @@ impl Engine {
             Engine::TimelyDocs => "timely-docs",
             #[cfg(feature = "skitter")]
             Engine::Skitter => "skitter",
+            #[cfg(feature = "skitter")]
+            Engine::SkitterColumns => "skitter-columns",
         }
     }
 
@@ -62,7 +67,7 @@ impl Engine {
         match self {
             Engine::Hand => false,
             #[cfg(feature = "skitter")]
-            Engine::Skitter => false,
+            Engine::Skitter | Engine::SkitterColumns => false,
             #[cfg(feature = "peers")]
             _ => true,
         }
@@ -75,6 +80,8 @@ impl Engine {
             Engine::RenoirSingle => job == Job::J4,
             #[cfg(feature = "peers")]
             Engine::TimelyColumns => job == Job::J1b,
+            #[cfg(feature = "skitter")]
+            Engine::SkitterColumns => job == Job::J1b,
             _ => true,
         }
     }
@@ -97,6 +104,8 @@ impl Engine {
             Engine::TimelyDocs => timely_engine::docs::run(run),
             #[cfg(feature = "skitter")]
             Engine::Skitter => crate::skitter_engine::run(run),
+            #[cfg(feature = "skitter")]
+            Engine::SkitterColumns => crate::skitter_engine::word_columns(run),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The operations are written as a user would write them who wants the last bit of speed: a key that carries its hash,
 //! and a sink that is chained to the keyed stage.
 
+mod columns;
 mod latency;
 mod numbers;
 mod words;
@@ -22,6 +23,17 @@ pub fn run(run: &Run) {
         Job::J3 => numbers::running_sums(&workflow, run),
         Job::J4 => latency::measure(&workflow, run),
     }
+    complete(run, workflow);
+}
+
+/// Runs J1b with words in columns to its end.
+pub fn word_columns(run: &Run) {
+    let workflow = WorkflowBuilder::new();
+    columns::updates(&workflow, run);
+    complete(run, workflow);
+}
+
+fn complete(run: &Run, workflow: WorkflowBuilder) {
     let settings = Settings { cores: THREADS, threads: THREADS, ..Settings::default() };
     let runtime = Runtime::with(settings).expect("threads");
     let workflow = workflow.build().expect("a valid workflow");

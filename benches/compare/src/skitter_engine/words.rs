@@ -138,7 +138,7 @@ impl React for CountWords {
 
 /// The text in blocks of whole lines, each worker reading a range of it.
 #[derive(Clone)]
-struct Blocks(PathBuf);
+pub struct Blocks(pub PathBuf);
 
 impl Operation for Blocks {
     type In = Infallible;
