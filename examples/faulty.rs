@@ -1,5 +1,5 @@
-//! Workflows that go wrong, to see what Skitter says then: `cargo run --example faulty -- local -d panics`. The tests of
-//! the command line run them.
+//! Workflows that go wrong, to see what Skitter says then: `cargo run --example faulty -- local -d panics`. The tests
+//! of the command line run them.
 
 #![expect(clippy::panic, reason = "that is what it is for")]
 

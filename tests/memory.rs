@@ -105,7 +105,11 @@ proptest! {
     }
 
     #[test]
-    fn claims_take_little_memory(claim in prop_oneof![0..50_000u64, any::<u64>()], filling in 0..3u8, length in 0..40_000usize) {
+    fn claims_take_little_memory(
+        claim in prop_oneof![0..50_000u64, any::<u64>()],
+        filling in 0..3u8,
+        length in 0..40_000usize,
+    ) {
         // A list that claims so many items, of which some are there, each as short as can be.
         let mut bytes = postcard::to_stdvec(&claim).expect("a number");
         bytes.resize(bytes.len() + length, filling);

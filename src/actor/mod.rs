@@ -122,8 +122,8 @@ pub fn catch<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     })
 }
 
-/// Notes where a panic happened; for the panic hook of a program. Returns whether a [`catch`] on this thread is going to
-/// report it.
+/// Notes where a panic happened; for the panic hook of a program. Returns whether a [`catch`] on this thread is going
+/// to report it.
 pub fn note_panic(panic: &PanicHookInfo<'_>) -> bool {
     let place = panic.location().map(ToString::to_string);
     // A hook must not panic itself, not even on a thread that is about to end.

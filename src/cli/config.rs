@@ -19,8 +19,8 @@ const FILE: &str = "skitter.toml";
 /// Names the file.
 const FILE_VARIABLE: &str = "SKITTER_CONFIG";
 
-/// Most cores and threads that can be asked for: each is a thread or some actors for each vertex, and a number beyond is
-/// a slip.
+/// Most cores and threads that can be asked for: each is a thread or some actors for each vertex, and a number beyond
+/// is a slip.
 const MOST: i64 = 1024;
 
 /// A configuration that cannot be used.

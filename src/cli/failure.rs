@@ -1,7 +1,7 @@
 //! What a command can fail with, and the exit status of each.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::config::ConfigError;
 use super::graphviz::GraphvizError;
@@ -40,7 +40,7 @@ pub enum Failure {
     #[error("stdout is closed")]
     OutputClosed,
     /// What was to be written cannot be.
-    #[error("cannot write {}: {source}", .path.as_ref().map_or("to stdout".to_owned(), |path| format!("`{}`", path.display())))]
+    #[error("cannot write {}: {source}", named(.path.as_deref()))]
     Output {
         /// The file, or stdout.
         path: Option<PathBuf>,
@@ -65,6 +65,10 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
         Failure::Config(Box::new(error))
     }
+}
+
+fn named(path: Option<&Path>) -> String {
+    path.map_or("to stdout".to_owned(), |path| format!("`{}`", path.display()))
 }
 
 impl Failure {

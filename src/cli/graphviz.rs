@@ -6,12 +6,12 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long `dot` may take. A workflow of a hundred vertices takes a tenth of a second; its time rises with the square of
-/// the links, and who waits for longer than this is better served by the text and a layout of another kind.
+/// How long `dot` may take. A workflow of a hundred vertices takes a tenth of a second; its time rises with the square
+/// of the links, and who waits for longer than this is better served by the text and a layout of another kind.
 pub const RENDER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Most bytes of an image, so that a drawing gone wrong does not fill the memory: a hundred times that of a workflow of a
-/// thousand vertices.
+/// Most bytes of an image, so that a drawing gone wrong does not fill the memory: a hundred times that of a workflow of
+/// a thousand vertices.
 pub const MAX_IMAGE: u64 = 256 * 1024 * 1024;
 
 /// Most bytes of what `dot` complains about that are shown.

@@ -139,8 +139,8 @@ fn write_batch<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(), Code
 ///
 /// # Errors
 /// When the bytes are not exactly one batch of the type, when its values would take up more memory than
-/// [`MAX_EXPANSION`] and [`FREE_MEMORY`] allow, or are nested deeper than [`MAX_DEPTH`](super::MAX_DEPTH); `records` may
-/// then hold the records before the fault.
+/// [`MAX_EXPANSION`] and [`FREE_MEMORY`] allow, or are nested deeper than [`MAX_DEPTH`](super::MAX_DEPTH); `records`
+/// may then hold the records before the fault.
 pub fn decode_batch<T: Record>(bytes: &[u8], records: &mut Vec<T>) -> Result<(), CodecError> {
     let Some((header, rest)) = bytes.split_at_checked(HEADER) else {
         return Err(CodecError::CutOff(bytes.len()));

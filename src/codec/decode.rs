@@ -342,13 +342,13 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
 struct Items<'a, 'de> {
     reader: &'a mut Reader<'de>,
     left: usize,
-    /// How many items, or keys and values, have not been counted yet: all of a kind are when the first shows their size.
-    /// Those of a tuple have been counted with it.
+    /// How many items, or keys and values, have not been counted yet: all of a kind are when the first shows their
+    /// size. Those of a tuple have been counted with it.
     uncounted: [usize; 2],
 }
 
-/// Most items of which is told beforehand, and how many lists in lists may be told so of theirs: together, with items of
-/// a kilobyte, a quarter of [`FREE_MEMORY`](super::FREE_MEMORY).
+/// Most items of which is told beforehand, and how many lists in lists may be told so of theirs: together, with items
+/// of a kilobyte, a quarter of [`FREE_MEMORY`](super::FREE_MEMORY).
 const HINT: usize = 32;
 const HINTED_DEPTH: usize = 8;
 

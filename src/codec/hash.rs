@@ -138,8 +138,8 @@ pub fn stable_hash<K: Hash + ?Sized>(key: &K) -> u64 {
 
 /// The key group of a hash, below [`KEY_GROUPS`].
 ///
-/// It is taken from the middle bits, because hash maps use the others: a map that held the keys of one worker only would
-/// otherwise fill a part of its buckets.
+/// It is taken from the middle bits, because hash maps use the others: a map that held the keys of one worker only
+/// would otherwise fill a part of its buckets.
 #[inline]
 pub fn key_group(hash: u64) -> u32 {
     ((hash >> 24) as u32) % KEY_GROUPS

@@ -2,8 +2,8 @@
 //!
 //! What crosses a link between two nodes, and what is written into a snapshot, is a serde type in
 //! [postcard](https://docs.rs/postcard); a batch of integers is written in fixed width instead, which is ten times as
-//! fast. Decoding trusts nothing: time, memory and depth are bounded by the bytes that are there, and what exceeds them,
-//! or is no such type, is an error that names the record and the byte.
+//! fast. Decoding trusts nothing: time, memory and depth are bounded by the bytes that are there, and what exceeds
+//! them, or is no such type, is an error that names the record and the byte.
 
 mod batch;
 mod decode;
@@ -19,9 +19,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// What can cross a link or be kept in a snapshot: any owned serde type that can be sent to another thread.
 ///
-/// Implemented for all such types; derive `Serialize` and `Deserialize` and a type is a record. Its values may be nested
-/// [`MAX_DEPTH`] deep. Types that need bytes which describe themselves, such as untagged enums and `serde_json::Value`,
-/// can be written and not be read.
+/// Implemented for all such types; derive `Serialize` and `Deserialize` and a type is a record. Its values may be
+/// nested [`MAX_DEPTH`] deep. Types that need bytes which describe themselves, such as untagged enums and
+/// `serde_json::Value`, can be written and not be read.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between workers",
     note = "derive serde's `Serialize` and `Deserialize` for it"

@@ -106,8 +106,8 @@ type AddOne<T> = fn(&mut u64, T);
 type AddCount = fn(&mut u64, u64);
 
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
-    /// Counts the records of each key, and emits key and count as they change: with [`Combining`], the default, once for
-    /// many records; with [`KeyedState`](crate::strategies::KeyedState), which needs serialisable records, once for
+    /// Counts the records of each key, and emits key and count as they change: with [`Combining`], the default, once
+    /// for many records; with [`KeyedState`](crate::strategies::KeyedState), which needs serialisable records, once for
     /// each.
     ///
     /// ```

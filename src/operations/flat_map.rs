@@ -51,8 +51,8 @@ where
 }
 
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
-    /// Gives the items of an iterator for each record. An iterator that borrows from the record cannot be given; collect
-    /// its items first.
+    /// Gives the items of an iterator for each record. An iterator that borrows from the record cannot be given;
+    /// collect its items first.
     ///
     /// ```
     /// let twice = skitter::testing::run(vec![1u64, 2], |numbers| numbers.flat_map(|n| [n, n]))?;

@@ -71,7 +71,9 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     /// Folds all records into one value in one worker, and emits it when all have come.
     ///
     /// ```
-    /// let longest = skitter::testing::run(vec![3u64, 9, 4], |numbers| numbers.fold(0, |most, n| *most = n.max(*most)))?;
+    /// let longest = skitter::testing::run(vec![3u64, 9, 4], |numbers| {
+    ///     numbers.fold(0, |most, n| *most = n.max(*most))
+    /// })?;
     /// assert_eq!(longest, [9]);
     /// # Ok::<(), skitter::Error>(())
     /// ```

@@ -76,8 +76,8 @@ where
 }
 
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
-    /// The newest record of each key, once all have come, in no particular order. Behind an operation that emits updates,
-    /// such as a count, that is the result.
+    /// The newest record of each key, once all have come, in no particular order. Behind an operation that emits
+    /// updates, such as a count, that is the result.
     ///
     /// The newest record is the one that arrives last. Records of one key that come from several workers arrive in any
     /// order; those of a keyed operation with the same key come from one.

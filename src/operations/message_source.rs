@@ -16,8 +16,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// It ends when all senders have been dropped and what they have sent has been taken in. A sender waits when `bound`
 /// records have not been taken in yet, so a slow workflow slows it down. Records of one sender stay in order.
 ///
-/// A message source is deployed once, and read by the first worker of its vertex. **On failure** of the deployment, what
-/// was sent and not yet handled is lost (at most once), and senders are told that it is [`Closed`].
+/// A message source is deployed once, and read by the first worker of its vertex. **On failure** of the deployment,
+/// what was sent and not yet handled is lost (at most once), and senders are told that it is [`Closed`].
 ///
 /// ```
 /// use skitter::operations::{Collected, MessageSource};

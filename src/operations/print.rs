@@ -23,8 +23,8 @@ const PRINT_BYTES: usize = 8 << 10;
 /// prints again.
 ///
 /// # Errors
-/// The deployment fails with [`Error::OutputClosed`] when whoever reads the output has closed it (`| head`), and with the
-/// cause when it cannot be written to.
+/// The deployment fails with [`Error::OutputClosed`] when whoever reads the output has closed it (`| head`), and with
+/// the cause when it cannot be written to.
 pub struct Print<T> {
     target: Target,
     types: PhantomData<fn(T)>,

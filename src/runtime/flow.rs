@@ -186,8 +186,8 @@ fn wait_for_credit(link: &mut Link, given_up: &AtomicBool) -> usize {
     })
 }
 
-/// How far a source has come, and whether a worker is inside a call of user code: written by the worker, read by whoever
-/// asks.
+/// How far a source has come, and whether a worker is inside a call of user code: written by the worker, read by
+/// whoever asks.
 #[derive(Debug)]
 pub struct ProgressCell {
     done: AtomicU64,

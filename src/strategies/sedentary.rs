@@ -9,7 +9,9 @@ use crate::workflow::{Cluster, Deployment, Emit, Flush, LinkContext, Outbox, Rea
 /// ```
 /// use skitter::prelude::*;
 ///
-/// let sum = skitter::testing::run(vec![1u64, 2, 3], |numbers| numbers.fold(0u64, |sum, n| *sum += n).with(Sedentary))?;
+/// let sum = skitter::testing::run(vec![1u64, 2, 3], |numbers| {
+///     numbers.fold(0u64, |sum, n| *sum += n).with(Sedentary)
+/// })?;
 /// assert_eq!(sum, [6]);
 /// # Ok::<(), skitter::Error>(())
 /// ```

@@ -21,14 +21,14 @@ const MOST_PORTS: usize = 4;
 /// with another runtime below it.
 ///
 /// Records are handed to *senders*, which stand on nodes of the cluster; the strategy takes them to its workers. A
-/// batch leaves its sender when it is full and every simulated millisecond; workers settle when they are busy, when they
-/// are idle, drain and finish as they do in a real deployment, and messages between nodes are written to bytes and read
-/// again. The same simulation gives the same outcome, always.
+/// batch leaves its sender when it is full and every simulated millisecond; workers settle when they are busy, when
+/// they are idle, drain and finish as they do in a real deployment, and messages between nodes are written to bytes and
+/// read again. The same simulation gives the same outcome, always.
 ///
 /// Unless there is a [`seed`](Simulation::seed), what was sent arrives before a sender is given more. With one, things
 /// happen in an order that no program should depend on: batches of different senders overtake each other, some are
-/// long under way, workers become idle and busy again. Only what a deployment promises is kept: messages from one sender
-/// to one worker arrive in the order of sending.
+/// long under way, workers become idle and busy again. Only what a deployment promises is kept: messages from one
+/// sender to one worker arrive in the order of sending.
 ///
 /// ```
 /// use skitter::operations::Map;
@@ -121,8 +121,8 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
         self
     }
 
-    /// Makes the worker with this number so slow that it handles a batch only when nothing else can happen; senders wait
-    /// for it when it has four batches from them before it.
+    /// Makes the worker with this number so slow that it handles a batch only when nothing else can happen; senders
+    /// wait for it when it has four batches from them before it.
     #[must_use]
     pub fn slow(mut self, worker: usize) -> Self {
         self.settings.slow.1.push(worker);

@@ -176,8 +176,8 @@ impl<O: Operation, S: Strategy<O>> Vertex<O, S> {
         self
     }
 
-    /// Its in ports, to link streams to, and its stream, to put more behind it. Its strategy is fixed now, because those
-    /// that are linked to the ports run a part of it:
+    /// Its in ports, to link streams to, and its stream, to put more behind it. Its strategy is fixed now, because
+    /// those that are linked to the ports run a part of it:
     ///
     /// ```compile_fail,E0277
     /// # use skitter::operations::Union;

@@ -418,7 +418,8 @@ where
 /// The step from an out port to an in port.
 pub struct PortedOutlet<N, OP, IP, T> {
     next: N,
-    /// Outputs that left by other ports: cheaper to count than those that left by this one, on which there is work to do.
+    /// Outputs that left by other ports: cheaper to count than those that left by this one, on which there is work to
+    /// do.
     others: u64,
     ports: PhantomData<fn(OP, IP, T)>,
 }

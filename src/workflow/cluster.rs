@@ -176,8 +176,8 @@ impl Cluster {
         self.tagged(tag, |nodes| Deployment { workers: nodes.into_iter().map(worker).collect(), warnings: Vec::new() })
     }
 
-    /// A worker on each core of each node that has the tag, or the user's parallelism, if given, spread over these nodes;
-    /// over all nodes, with a warning, when none has the tag.
+    /// A worker on each core of each node that has the tag, or the user's parallelism, if given, spread over these
+    /// nodes; over all nodes, with a warning, when none has the tag.
     pub fn on_tagged_worker_cores(&self, tag: &Tag) -> Deployment {
         self.tagged(tag, |nodes| self.on_cores(nodes.into_iter()))
     }

@@ -60,7 +60,8 @@ pub(super) fn origins(vertices: &mut [VertexInfo], links: &[LinkInfo], drafts: &
     Ok(())
 }
 
-/// Checks that something stands before each in port and behind each vertex, and that links lead to ports that are there.
+/// Checks that something stands before each in port and behind each vertex, and that links lead to ports that are
+/// there.
 pub(super) fn links(vertices: &[VertexInfo], links: &[LinkInfo], drafts: &[Draft]) -> Result<()> {
     if vertices.is_empty() {
         return Err(Error::Empty);
@@ -89,8 +90,8 @@ pub(super) fn links(vertices: &[VertexInfo], links: &[LinkInfo], drafts: &[Draft
             None => {}
             Some(Some(port)) => return Err(Error::UnlinkedOutPort { vertex: name(), port: port.clone() }),
             Some(None) => {
-                let reason = "it has no out port and is not ended: use `.sink(…)` or `.discard()`, and do not hold on to \
-                              the sink until `build()`";
+                let reason = "it has no out port and is not ended: use `.sink(…)` or `.discard()`, and do not hold on \
+                              to the sink until `build()`";
                 return Err(Error::Vertex { vertex: name(), reason: reason.to_owned() });
             }
         }

@@ -259,7 +259,8 @@ proptest! {
         let faulty = (0..size).find(|vertex| unfed(*vertex) || open(*vertex));
         // Vertices that cannot be put in order, one after those before it.
         let mut left: Vec<usize> = (0..size).collect();
-        while let Some(free) = left.iter().position(|v| !links.iter().any(|(from, to)| to == v && left.contains(from))) {
+        let waits = |vertex: usize, left: &[usize]| links.iter().any(|(from, to)| *to == vertex && left.contains(from));
+        while let Some(free) = left.iter().position(|vertex| !waits(*vertex, &left)) {
             left.remove(free);
         }
         let named = |vertex: usize, name: &str| {

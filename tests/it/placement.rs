@@ -62,7 +62,10 @@ proptest! {
         let all_cores = load(&cluster, &cluster.on_all_worker_cores());
         match cluster.parallelism() {
             Some(n) => prop_assert!(is_even(&all_cores) && all_cores.iter().sum::<usize>() == n),
-            None => prop_assert_eq!(all_cores, cluster.nodes().iter().map(|node| node.cores.max(1)).collect::<Vec<_>>()),
+            None => {
+                let cores: Vec<usize> = cluster.nodes().iter().map(|node| node.cores.max(1)).collect();
+                prop_assert_eq!(all_cores, cores);
+            }
         }
     }
 
@@ -76,8 +79,9 @@ proptest! {
             let named = format!("`{tag}`");
             prop_assert!(deployment.warnings.iter().all(|warning| warning.contains(&named)));
             prop_assert!(!deployment.workers.is_empty());
-            let strangers = cluster.nodes().iter().zip(load(&cluster, &deployment)).filter(|(node, n)| *n > 0 && !has(node));
-            prop_assert_eq!(strangers.count() > 0, !any);
+            let load = load(&cluster, &deployment);
+            let strangers = cluster.nodes().iter().zip(load).filter(|(node, n)| *n > 0 && !has(node)).count();
+            prop_assert_eq!(strangers > 0, !any);
         }
         let fit: Vec<&NodeInfo> = cluster.nodes().iter().filter(|node| has(node) || !any).collect();
         let cores = cluster.on_tagged_worker_cores(&tag).workers.len();

@@ -12,8 +12,8 @@ use super::peer::Peer;
 use crate::operations::cause::cause;
 use crate::workflow::{Error, Intake, Result};
 
-/// How long the thread waits at most before it asks whether its worker has stopped: soon enough for whoever waits for the
-/// stop, seldom enough to cost nothing.
+/// How long the thread waits at most before it asks whether its worker has stopped: soon enough for whoever waits for
+/// the stop, seldom enough to cost nothing.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How long it waits at most while a connection is being made.

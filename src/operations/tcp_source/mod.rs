@@ -34,9 +34,9 @@ pub const MOST_TCP_CONNECTIONS: usize = 256;
 /// - **Encoding** is UTF-8. Other bytes fail the deployment, or are [replaced](Self::lossy).
 /// - **Order.** The lines of a connection stay in order; they are passed on as soon as they are there.
 /// - **Backpressure.** When the workflow has no room for more, nothing is read, and who sends has to wait.
-/// - **Reconnecting.** A connection *to* a server that is lost or closed is made again, after 100 ms at first, later up to
-///   10 s, a little at random; loss and return are logged. The first connection has to come about within 10 s. All that
-///   can be [set](Self::patience).
+/// - **Reconnecting.** A connection *to* a server that is lost or closed is made again, after 100 ms at first, later up
+///   to 10 s, a little at random; loss and return are logged. The first connection has to come about within 10 s. All
+///   that can be [set](Self::patience).
 /// - **Failure.** At most once: what a peer sends while it is not connected, the last line of a connection that is lost
 ///   before the line has ended, and what has been read but not handled when the deployment fails, are lost. A peer that
 ///   vanishes without a word is noticed after a minute.
@@ -68,8 +68,8 @@ pub const MOST_TCP_CONNECTIONS: usize = 256;
 /// ```
 ///
 /// # Errors
-/// `build()` refuses what is not `HOST:PORT`. The deployment fails, with the address and the cause, when it cannot listen
-/// or cannot connect, and on a line that is too long or not UTF-8.
+/// `build()` refuses what is not `HOST:PORT`. The deployment fails, with the address and the cause, when it cannot
+/// listen or cannot connect, and on a line that is too long or not UTF-8.
 #[derive(Clone, Debug)]
 pub struct TcpSource {
     mode: Mode,
@@ -100,8 +100,8 @@ impl TcpSource {
         TcpSource::new(Mode::Listen(address.into()))
     }
 
-    /// Accepts the connections of a listener that is bound already: to a free port, say, which it can be asked for. Only
-    /// for a deployment in this process.
+    /// Accepts the connections of a listener that is bound already: to a free port, say, which it can be asked for.
+    /// Only for a deployment in this process.
     pub fn from_listener(listener: TcpListener) -> Self {
         TcpSource::new(Mode::Listener(Arc::new(listener)))
     }

@@ -17,8 +17,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(10);
 /// How long one attempt may take: a packet that got lost is sent again after 1 and after 3 seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the first connection may take to come about, over all attempts: programs that are started together with this
-/// one are up by then, and who has mistyped the address learns of it.
+/// How long the first connection may take to come about, over all attempts: programs that are started together with
+/// this one are up by then, and who has mistyped the address learns of it.
 const FIRST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An address and what becomes of the connection to it.

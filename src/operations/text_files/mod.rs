@@ -24,8 +24,8 @@ use crate::workflow::{Emit, Operation, Progress, Pull, Result, Share, Source};
 /// file that has none shall not take all of it.
 pub const LONGEST_TEXT_LINE: u64 = 1 << 30;
 
-/// How many blocks a call of [`Source::read`] reads at most before it lets its worker do something else: a fraction of a
-/// millisecond.
+/// How many blocks a call of [`Source::read`] reads at most before it lets its worker do something else: a fraction of
+/// a millisecond.
 const BLOCKS_A_CALL: usize = 4;
 
 /// A source of the lines of text files, read by all workers, big files in parts. It ends when all files have been read.
@@ -42,9 +42,9 @@ const BLOCKS_A_CALL: usize = 4;
 /// - **Special files** (a pipe, a terminal, `/dev/stdin`) are read by one worker each, to their end, and each line is
 ///   passed on as it comes. While such a file has nothing to read, its worker tries again every few milliseconds, and
 ///   reads nothing else. A read of a file on a disk or in a network file system may wait for that.
-/// - **Failure.** Each line is emitted once. There are no checkpoints yet: a deployment that failed and is deployed anew
-///   reads everything again (at least once). Files must not change while they are read: what is appended to one after
-///   the start is not read, and one that becomes shorter is an error.
+/// - **Failure.** Each line is emitted once. There are no checkpoints yet: a deployment that failed and is deployed
+///   anew reads everything again (at least once). Files must not change while they are read: what is appended to one
+///   after the start is not read, and one that becomes shorter is an error.
 ///
 /// To save the allocation that a `String` for each line takes, ask for [blocks](Self::blocks) of lines.
 ///
@@ -66,9 +66,9 @@ const BLOCKS_A_CALL: usize = 4;
 /// ```
 ///
 /// # Errors
-/// `build()` fails when no file is named. Before the deployment starts it fails, with the path and the cause, when a file
-/// is missing, is a directory or cannot be read, and when a pattern is not valid or matches no file. While it runs it
-/// fails, with path and byte, on invalid UTF-8, a line that is too long, and a file that can no longer be read.
+/// `build()` fails when no file is named. Before the deployment starts it fails, with the path and the cause, when a
+/// file is missing, is a directory or cannot be read, and when a pattern is not valid or matches no file. While it runs
+/// it fails, with path and byte, on invalid UTF-8, a line that is too long, and a file that can no longer be read.
 #[derive(Clone, Debug)]
 pub struct TextFiles<F = AsLines> {
     paths: Vec<PathBuf>,
@@ -120,8 +120,8 @@ impl<F> TextFiles<F> {
         self
     }
 
-    /// Reads lines of up to this many bytes; a longer one is an error. [`LONGEST_TEXT_LINE`] unless set. What is held in
-    /// memory may be a block longer.
+    /// Reads lines of up to this many bytes; a longer one is an error. [`LONGEST_TEXT_LINE`] unless set. What is held
+    /// in memory may be a block longer.
     #[must_use]
     pub fn longest_line(mut self, bytes: u64) -> Self {
         self.treatment.longest = bytes;

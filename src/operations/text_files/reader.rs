@@ -68,8 +68,8 @@ struct Open {
     file: Input,
     /// Where the first byte of the buffer stands in the file.
     start: u64,
-    /// Where the piece begins and ends, if it is not read until the file ends: a line whose first byte stands at the end
-    /// or behind it belongs to another one.
+    /// Where the piece begins and ends, if it is not read until the file ends: a line whose first byte stands at the
+    /// end or behind it belongs to another one.
     bytes: Option<(u64, u64)>,
     /// How much of the buffer has been searched for a line end.
     searched: usize,

@@ -11,8 +11,8 @@ const HIGH: u64 = each(0x80);
 /// The words of a text: the same as those of [`str::split_whitespace`].
 ///
 /// White space is found eight bytes at a time, with the comparisons of bytes within a word that are described in
-/// H. S. Warren, *Hacker's Delight*, chapter 6, and noted for 64 bytes, so that the loop over the words of those has few
-/// branches that a processor cannot foresee. Linear in the bytes of the text.
+/// H. S. Warren, *Hacker's Delight*, chapter 6, and noted for 64 bytes, so that the loop over the words of those has
+/// few branches that a processor cannot foresee. Linear in the bytes of the text.
 ///
 /// ```
 /// use skitter::operations::WordsOf;
@@ -30,7 +30,8 @@ pub struct WordsOf<'a> {
     marks: u64,
 }
 
-/// A bit for each of eight bytes that may be white space: ASCII white space, and bytes that other white space begins with.
+/// A bit for each of eight bytes that may be white space: ASCII white space, and bytes that other white space begins
+/// with.
 #[inline(always)]
 fn marks(bytes: [u8; 8]) -> u64 {
     let bytes = u64::from_le_bytes(bytes);
@@ -148,9 +149,13 @@ mod tests {
         }
     }
 
+    /// Words of all lengths, white space of all kinds, and what looks like it.
+    const ANY_TEXT: &str = "([a-z]{1,12}|[a-z]{50,70}|[ \t\n\r\u{b}\u{c}\u{1c}\0\u{7f}!-~]|\\PC|\u{85}|\u{a0}|[¡-ÿ]|\
+                            [\u{2000}-\u{2030}]|\u{3000}|\u{e000}){0,40}";
+
     proptest! {
         #[test]
-        fn words_are_those_of_str(text in "([a-z]{1,12}|[a-z]{50,70}|[ \t\n\r\u{b}\u{c}\u{1c}\0\u{7f}!-~]|\\PC|\u{85}|\u{a0}|[¡-ÿ]|[\u{2000}-\u{2030}]|\u{3000}|\u{e000}){0,40}") {
+        fn words_are_those_of_str(text in ANY_TEXT) {
             prop_assert_eq!(WordsOf::new(&text).collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
         }
     }

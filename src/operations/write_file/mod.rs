@@ -28,8 +28,8 @@ use crate::workflow::{Behind, Chain, Emit, Error, Operation, OutPort, React, Res
 /// | [`csv`](WriteFile::csv) | the same | a line, fields separated by commas and quoted as by RFC 4180; lines end with LF |
 /// | [`json_lines`](WriteFile::json_lines) | anything that serde can serialise | a line of JSON |
 ///
-/// A single value is text, a number, a boolean, an enum variant without values (its name), or an `Option` of one (`None`
-/// is an empty field). There is no line of titles.
+/// A single value is text, a number, a boolean, an enum variant without values (its name), or an `Option` of one
+/// (`None` is an empty field). There is no line of titles.
 ///
 /// The bytes go to a hidden file in the same directory, `.NAME.PROCESS-NUMBER.part`. When all records have come, that
 /// file is brought to the disk and renamed: what was under the name before stays there until then, and what is there
@@ -40,13 +40,14 @@ use crate::workflow::{Behind, Chain, Emit, Error, Operation, OutPort, React, Res
 /// error. The order of the records is that in which the worker gets them. The file's directory has to be there on every
 /// node that takes part.
 ///
-/// **On failure** of the deployment the hidden file is removed and nothing changes under the final name; what was written
-/// directly stays written (at most once). A process that is killed leaves the hidden file behind, which may be deleted.
+/// **On failure** of the deployment the hidden file is removed and nothing changes under the final name; what was
+/// written directly stays written (at most once). A process that is killed leaves the hidden file behind, which may be
+/// deleted.
 ///
 /// # Errors
-/// Before it starts, the deployment fails if the path is a directory, or if its directory is missing or cannot be written
-/// to. While it runs it fails if the record does not fit the format, with the number of the field, counted from 1, and if
-/// the file cannot be written: a full disk. All name the path and the cause.
+/// Before it starts, the deployment fails if the path is a directory, or if its directory is missing or cannot be
+/// written to. While it runs it fails if the record does not fit the format, with the number of the field, counted from
+/// 1, and if the file cannot be written: a full disk. All name the path and the cause.
 pub struct WriteFile<T> {
     path: PathBuf,
     format: Format,

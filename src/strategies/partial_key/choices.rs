@@ -57,10 +57,10 @@ pub(super) fn candidates(hash: u64, owner: usize, workers: usize, count: usize) 
 /// the largest first.
 ///
 /// This is the rule of D-Choices. Take the `h` heaviest keys, for each `h`. Their candidates are expected to be
-/// `b = n · (1 − (1 − d/n)^h)` of the `n` workers. On these workers there is, at the least: all of these keys; of the other
-/// heavy keys, those whose `d` candidates all lie in there, which is a part of `(b/n)^d`; of all other keys a part of
-/// `(b/n)^2`. That must not be more than `b` workers may have. (In the paper the candidates of a key may coincide, so
-/// that the expected number of workers there is `n · (1 − (1 − 1/n)^(h·d))`; here they are all different.)
+/// `b = n · (1 − (1 − d/n)^h)` of the `n` workers. On these workers there is, at the least: all of these keys; of the
+/// other heavy keys, those whose `d` candidates all lie in there, which is a part of `(b/n)^d`; of all other keys a
+/// part of `(b/n)^2`. That must not be more than `b` workers may have. (In the paper the candidates of a key may
+/// coincide, so that the expected number of workers there is `n · (1 − (1 − 1/n)^(h·d))`; here they are all different.)
 ///
 /// Time: `heavy × workers` at worst, much less as a rule, because a number that is too small fails at a small `h`.
 pub(super) fn needed(heavy: &[f64], workers: usize) -> usize {
@@ -131,7 +131,8 @@ mod tests {
             // No worker gets too much of the heaviest key alone.
             prop_assert!(count == workers || heavy[0] / count as f64 <= most * 1.000_001);
             prop_assert!(count == workers || is_enough(&heavy, workers, count, most));
-            prop_assert!((2..count).all(|fewer| !is_enough(&heavy, workers, fewer, most) || heavy[0] / fewer as f64 > most));
+            let too_few = |fewer| !is_enough(&heavy, workers, fewer, most) || heavy[0] / fewer as f64 > most;
+            prop_assert!((2..count).all(too_few));
         }
     }
 

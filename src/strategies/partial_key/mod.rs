@@ -20,10 +20,10 @@ pub use router::Router;
 /// combined. For operations that can be combined ([`Combine`]) and keys of very unequal weight. A worker on each core.
 ///
 /// A record goes to the owner of its key as long as that has not had more than a sixteenth above the mean from this
-/// sender; else to the one of the key's candidates that has had least. Any key has two candidates, its owner and another
-/// one; the heaviest have as many as they need, all workers at most. A worker that gets records of a key that it does not
-/// own combines them, and sends the owner one message for all of them when it has nothing to do, ten times a second while
-/// it is busy, when it holds 2^14 keys, and at the end.
+/// sender; else to the one of the key's candidates that has had least. Any key has two candidates, its owner and
+/// another one; the heaviest have as many as they need, all workers at most. A worker that gets records of a key that
+/// it does not own combines them, and sends the owner one message for all of them when it has nothing to do, ten times
+/// a second while it is busy, when it holds 2^14 keys, and at the end.
 ///
 /// Only the owner emits: an update of a key speaks of all that its owner knows so far, and the last one of all records.
 /// Records of one key are not handled in order.
@@ -31,11 +31,11 @@ pub use router::Router;
 /// Where keys are even, this is [`KeyedState`](super::KeyedState) and costs little more; where one key has more records
 /// than a worker can handle, nothing that keeps a key in one place can help.
 ///
-/// The methods are partial key grouping (Nasir, De Francisci Morales, García-Soriano, Kourtellis and Serafini: The power
-/// of both choices, ICDE 2015), from which come two choices and the sender's own estimate of load, and D-Choices (Nasir, De
-/// Francisci Morales, Kourtellis and Serafini: When two choices are not enough, ICDE 2016), from which comes the number of
-/// candidates of heavy keys. Unlike there, a key stays with its owner as long as that is not too busy, which spares
-/// messages, and merging is done by the owners among the same workers.
+/// The methods are partial key grouping (Nasir, De Francisci Morales, García-Soriano, Kourtellis and Serafini: The
+/// power of both choices, ICDE 2015), from which come two choices and the sender's own estimate of load, and D-Choices
+/// (Nasir, De Francisci Morales, Kourtellis and Serafini: When two choices are not enough, ICDE 2016), from which comes
+/// the number of candidates of heavy keys. Unlike there, a key stays with its owner as long as that is not too busy,
+/// which spares messages, and merging is done by the owners among the same workers.
 ///
 /// ```
 /// use skitter::operations::Count;

@@ -8,16 +8,16 @@ use crate::strategies::keyed_state::owner;
 /// below that for up to 200 workers, and the sketch takes up 32 KiB, which a second-level cache has to spare.
 const COUNTERS: usize = 1024;
 
-/// One record in this many, on average, goes into the sketch: counting all of them would cost more than sending them, and
-/// a heavy key is found all the same. The distances are random, so that a period in the stream cannot hide a key.
+/// One record in this many, on average, goes into the sketch: counting all of them would cost more than sending them,
+/// and a heavy key is found all the same. The distances are random, so that a period in the stream cannot hide a key.
 const SAMPLING: u64 = 16;
 
 /// Records of a heavy key that go to one worker before the sender looks again who has had least: so few that they are a
 /// small part of a batch, so many that looking at a hundred candidates costs little for each record.
 const RUN: u32 = 32;
 
-/// A key is heavy if it has at least the mean share of a worker divided by this: what is lighter balances itself out with
-/// two choices (the threshold that the paper uses).
+/// A key is heavy if it has at least the mean share of a worker divided by this: what is lighter balances itself out
+/// with two choices (the threshold that the paper uses).
 const HEAVY: u64 = 5;
 
 /// Samples of a key below which it is not called heavy, however few there are in all: with fewer, chance decides.
@@ -25,16 +25,17 @@ const LEAST_SAMPLES: u64 = 8;
 
 /// Samples before the first review of the heavy keys; each further one comes after twice as many ...
 const FIRST_REVIEW: u64 = 32;
-/// ... up to this number: at one record in sixteen this is every 32,768 records, which costs a nanosecond a record or so even
-/// with a hundred workers.
+/// ... up to this number: at one record in sixteen this is every 32,768 records, which costs a nanosecond a record or
+/// so even with a hundred workers.
 const LONGEST_REVIEW: u64 = 2048;
 
 /// Samples after which everything is halved, so that what a sender knows is about the last half million records and not
-/// about a morning that is over: a key that becomes heavy is found soon, and nobody is given more than the others for long
-/// because he once had less. Enough of them that chance is a small part of the share of a heavy key.
+/// about a morning that is over: a key that becomes heavy is found soon, and nobody is given more than the others for
+/// long because he once had less. Enough of them that chance is a small part of the share of a heavy key.
 const AGE: u64 = 1 << 14;
 
-/// Records that a worker may be above the mean at least: a batch is larger, so there is no point in splitting keys for it.
+/// Records that a worker may be above the mean at least: a batch is larger, so there is no point in splitting keys for
+/// it.
 const SLACK: u64 = 32;
 
 /// What a sender knows: how much it has sent to whom, and which keys are heavy.
@@ -165,8 +166,8 @@ impl Router {
     }
 }
 
-/// The heavy keys, by hash, with their candidates. A table with open addressing that is at most a quarter full: a key is
-/// found, or found missing, at the first place as a rule.
+/// The heavy keys, by hash, with their candidates. A table with open addressing that is at most a quarter full: a key
+/// is found, or found missing, at the first place as a rule.
 #[derive(Clone, Debug, Default)]
 struct Heavy {
     table: Vec<HeavyKey>,

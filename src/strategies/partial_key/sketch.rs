@@ -131,6 +131,7 @@ impl Sketch {
 mod tests {
     use std::collections::HashMap;
 
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -158,7 +159,7 @@ mod tests {
         fn its_guarantees_hold(
             capacity in 1usize..20,
             // The smaller, the likelier.
-            keys in prop::collection::vec((1u64..60).prop_flat_map(|most| 0..most), 0..1500),
+            keys in vec((1u64..60).prop_flat_map(|most| 0..most), 0..1500),
         ) {
             let mut sketch = Sketch::new(capacity);
             let mut truth = HashMap::new();
@@ -172,7 +173,7 @@ mod tests {
         #[test]
         fn halving_keeps_counts_above_and_below_the_truth(
             capacity in 1usize..20,
-            parts in prop::collection::vec(prop::collection::vec((1u64..60).prop_flat_map(|most| 0..most), 0..400), 1..5),
+            parts in vec(vec((1u64..60).prop_flat_map(|most| 0..most), 0..400), 1..5),
         ) {
             let mut sketch = Sketch::new(capacity);
             let mut truth: HashMap<u64, f64> = HashMap::new();
