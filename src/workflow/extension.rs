@@ -109,6 +109,34 @@ pub trait Extension<O: Operation>: Clone + Send + Sync + 'static {
         self.base().process(worker, state, message, emit, peers)
     }
 
+    /// See [`Strategy::settle`].
+    ///
+    /// # Errors
+    /// As there.
+    fn settle<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut State<Self::Base, O>,
+        emit: &mut E,
+        peers: &mut Outbox<Message<Self::Base, O>>,
+        due: Flush,
+    ) -> Result<()> {
+        self.base().settle(worker, state, emit, peers, due)
+    }
+
+    /// See [`Strategy::drain`].
+    ///
+    /// # Errors
+    /// As there.
+    fn drain(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut State<Self::Base, O>,
+        peers: &mut Outbox<Message<Self::Base, O>>,
+    ) -> Result<()> {
+        self.base().drain(worker, state, peers)
+    }
+
     /// See [`Strategy::finish`].
     ///
     /// # Errors
@@ -206,7 +234,7 @@ impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
         peers: &mut Outbox<Self::Message>,
         due: Flush,
     ) -> Result<()> {
-        self.0.base().settle(worker, state, emit, peers, due)
+        self.0.settle(worker, state, emit, peers, due)
     }
 
     fn drain(
@@ -215,7 +243,7 @@ impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
         state: &mut Self::State,
         peers: &mut Outbox<Self::Message>,
     ) -> Result<()> {
-        self.0.base().drain(worker, state, peers)
+        self.0.drain(worker, state, peers)
     }
 
     fn finish<E: Emit<O::Out>>(
