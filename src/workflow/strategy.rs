@@ -205,8 +205,9 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called when all senders have ended; messages from peers may still follow. With [`Strategy::PEERS`], the last
-    /// time at which a worker may begin to send to them on its own.
+    /// Called, with [`Strategy::PEERS`] only, when all senders have ended; messages from peers may still follow. The last
+    /// time at which a worker may begin to send to peers on its own: after it, it may answer in
+    /// [`process`](Strategy::process), but send nothing in [`settle`](Strategy::settle).
     ///
     /// # Errors
     /// An error fails the deployment.
