@@ -87,3 +87,39 @@ impl<K, V> KeyedTable<K, V> {
         self.0.drain()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_table_keeps_the_values_of_many_keys() {
+        let mut table = KeyedTable::new();
+        for _ in 0..3 {
+            for key in 0..20_000u64 {
+                let hash = stable_hash(&key);
+                match table.find_key(hash, |other| *other == key) {
+                    Some((_, count)) => *count += 1,
+                    None => assert_eq!(table.insert(hash, key, 1), (&key, &mut 1)),
+                }
+            }
+        }
+        assert_eq!(table.len(), 20_000);
+        assert_eq!(table.iter_mut().filter(|(_, count)| **count == 3).count(), 20_000);
+        let taken: HashMap<u64, i32> = table.drain().collect();
+        assert_eq!(taken, (0..20_000).map(|key| (key, 3)).collect());
+        assert!(table.is_empty() && table.find(stable_hash(&7u64), |_| true).is_none());
+    }
+
+    #[test]
+    fn keys_with_one_hash_are_different_keys() {
+        let mut table = KeyedTable::new();
+        table.insert(1, "a", 10);
+        table.insert(1, "b", 20);
+        assert_eq!(table.find(1, |key| *key == "a"), Some(&mut 10));
+        assert_eq!(table.find_key(1, |key| *key == "b"), Some((&"b", &mut 20)));
+        assert_eq!(table.find(1, |key| *key == "c"), None);
+    }
+}
