@@ -13,7 +13,7 @@ use crate::workflow::{
 
 /// How often a busy worker is flushed, in simulated time; as the runtime does.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
-/// Records that a source is asked for at a time, where nothing is random.
+/// Most records that a source is asked for at a time, where nothing is random; fewer when they take a flush interval.
 const BUDGET: usize = 256;
 /// Longest time that may pass between two steps at random: some flushes of a busy strategy are due after 100 ms, some
 /// after a second.
@@ -219,7 +219,7 @@ impl Engine {
             }
             awaits[channel.to] |= waits || channel.from.is_some_and(|w| self.workers[w].phase != Phase::Finished);
             if let Some(from) = channel.from {
-                blocked[from] |= channel.batches.len() >= CREDITS;
+                blocked[from] |= channel.batches.len() > CREDITS;
             }
         }
         for worker in self.workers.iter().filter(|worker| worker.phase == Phase::Running) {
@@ -308,7 +308,10 @@ impl Engine {
             Action::Drain(place) => {
                 let worker = &mut self.workers[place];
                 worker.phase = Phase::Drained;
-                worker.stage.drain().map_err(reason)
+                match self.vertices[worker.vertex].factory.peers() {
+                    true => worker.stage.drain().map_err(reason),
+                    false => Ok(()),
+                }
             }
             Action::Finish(place) => {
                 let worker = &mut self.workers[place];
@@ -341,12 +344,18 @@ impl Engine {
         let counter = if peers { &mut vertex.from_peers } else { &mut vertex.received };
         counter[worker.index] += batch.len() as u64;
         worker.stage.process(&mut *batch).map_err(reason)?;
+        if worker.phase == Phase::Drained {
+            // Answers to peers leave at once, so that what leaves later is known to be none. No time has passed since
+            // the start, as far as the stage can tell, so that its strategy does not settle.
+            worker.stage.flush(Flush::Busy { now: Duration::ZERO }).map_err(reason)?;
+        }
         self.network.lock()[number].spares.push(batch);
         Ok(())
     }
 
     fn produce(&mut self, place: usize) -> Result<()> {
-        let budget = self.dice.as_mut().map_or(BUDGET, |dice| 1 << dice.below(10));
+        let in_time = usize::try_from(self.settings.rate / 1000).unwrap_or(BUDGET).clamp(1, BUDGET);
+        let budget = self.dice.as_mut().map_or(in_time, |dice| 1 << dice.below(10));
         let worker = &mut self.workers[place];
         let meter = &self.vertices[worker.vertex].meter;
         let before = meter.emitted();

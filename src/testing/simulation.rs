@@ -14,8 +14,11 @@ use crate::workflow::{
 
 /// Simulated records a second unless a test says otherwise: what a busy worker handles.
 const RATE: u64 = 1_000_000;
-/// In ports that a sender can be linked by: more than any operation has.
+/// In ports that can be linked: as many as any operation should have.
 const MOST_PORTS: usize = 4;
+
+/// Where the senders of an in port stand, and what each is to send.
+type Senders<T> = (Vec<WorkerInfo>, Vec<VecDeque<T>>);
 
 /// Runs one strategy over simulated nodes, without a network and in one thread: the same code as in a real deployment,
 /// with another runtime below it.
@@ -121,8 +124,8 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
         self
     }
 
-    /// Makes the worker with this number so slow that it handles a batch only when nothing else can happen; senders
-    /// wait for it when it has four batches from them before it.
+    /// Makes the worker with this number so slow that it handles a batch only when nothing else can happen; senders wait
+    /// for it when it has more than four batches from them before it.
     #[must_use]
     pub fn slow(mut self, worker: usize) -> Self {
         self.settings.slow.1.push(worker);
@@ -196,12 +199,16 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
         queues: Vec<VecDeque<O::In>>,
         tap: &Tap<O::Out>,
     ) -> Result<(VertexId, Workflow)> {
-        let mut ports: BTreeMap<usize, (Vec<WorkerInfo>, Vec<VecDeque<O::In>>)> = BTreeMap::new();
+        if O::IN_PORTS.len() > MOST_PORTS {
+            let reason = format!("operation `{}` has more than {MOST_PORTS} in ports", O::NAME);
+            return Err(Error::Operation(reason));
+        }
+        let mut ports: BTreeMap<usize, Senders<O::In>> = BTreeMap::new();
         for ((node, port), queue) in senders.iter().zip(queues) {
             if self.cluster.nodes().iter().all(|known| known.id != *node) {
                 return Err(Error::Operation(format!("a sender is on node {}, which is not there", node.number)));
             }
-            if *port >= O::IN_PORTS.len().min(MOST_PORTS) {
+            if *port >= O::IN_PORTS.len() {
                 return Err(Error::Operation(format!("operation `{}` has no in port {port}", O::NAME)));
             }
             let (workers, queues) = ports.entry(*port).or_default();
@@ -210,7 +217,7 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
         }
         let builder = WorkflowBuilder::new();
         let (operation, strategy) = (self.operation.clone(), self.strategy.clone());
-        let vertex = if ports.len() == 1
+        let vertex = if O::IN_PORTS.len() == 1
             && let Some((workers, queues)) = ports.remove(&0)
         {
             // A link of its own, so that the vertex may also run inside its senders.
@@ -227,7 +234,10 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
                 vertex = vertex.parallelism(parallelism);
             }
             let (inputs, stream) = vertex.open();
-            for (port, (workers, queues)) in ports {
+            for port in (0..O::IN_PORTS.len()).filter(|_| !senders.is_empty()) {
+                // A port without senders is linked all the same, to one that has nothing to send.
+                let idle = || (vec![WorkerInfo { node: senders[0].0, role: Role::WORKER }], vec![VecDeque::new()]);
+                let (workers, queues) = ports.remove(&port).unwrap_or_else(idle);
                 let feed = builder.source_with(Feed::new(queues), Standing(workers));
                 match port {
                     0 => feed.to(&inputs.port(Numbered::<0>)),
@@ -242,3 +252,6 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
         Ok((vertex, builder.build()?))
     }
 }
+
+#[cfg(test)]
+mod tests;
