@@ -8,13 +8,13 @@ use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 
+use router::Router;
+
 use super::keyed_state::{merge_by_key, owner};
 use crate::codec::{Record, stable_hash};
 use crate::workflow::{
     Cluster, Combine, Deployment, Emit, Flush, Gather, KeyedTable, LinkContext, Outbox, Result, Strategy, WorkerContext,
 };
-
-pub use router::Router;
 
 /// Spreads each key over several workers when its owner has more to do than others, and sends the owner what they have
 /// combined. For operations that can be combined ([`Combine`]) and keys of very unequal weight. A worker on each core.
@@ -131,21 +131,25 @@ impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
         peers: &mut Outbox<Self::Message>,
     ) -> Result<()> {
         let operation = worker.operation;
-        let (hash, key, partial) = match message {
-            Split::Partial(key, partial) => (stable_hash(&key), key, partial),
-            Split::Record(record) => {
-                let hash = operation.key_hash(&record);
-                if owner(hash, worker.workers.len()) != worker.index {
-                    operation.gather(record, &mut shared.partials);
-                    if shared.partials.len() >= MOST_KEYS {
-                        shared.send(peers);
-                    }
-                    return Ok(());
-                }
-                (hash, operation.key(&record), operation.start(record))
+        let record = match message {
+            Split::Record(record) => record,
+            Split::Partial(key, partial) => {
+                return merge_by_key(operation, &mut shared.states, stable_hash(&key), key, partial, emit);
             }
         };
-        merge_by_key(operation, &mut shared.states, hash, key, partial, emit)
+        let hash = operation.key_hash(&record);
+        if owner(hash, worker.workers.len()) != worker.index {
+            operation.gather(record, &mut shared.partials);
+            if shared.partials.len() >= MOST_KEYS {
+                shared.send(peers);
+            }
+            return Ok(());
+        }
+        let (key, state) = match shared.states.find_key(hash, |key| operation.has_key(&record, key)) {
+            Some(found) => found,
+            None => shared.states.insert(hash, operation.key(&record), operation.init()),
+        };
+        operation.merge(key, state, operation.start(record), emit)
     }
 
     fn settle<E: Emit<O::Out>>(

@@ -138,7 +138,7 @@ mod tests {
 
     fn guarantees_hold(sketch: &Sketch, truth: &HashMap<u64, f64>) -> Result<(), TestCaseError> {
         let all = sketch.at_least(0);
-        prop_assert!(all.len() <= sketch.capacity);
+        prop_assert!(all.len() <= sketch.capacity && sketch.places.len() == all.len());
         prop_assert_eq!(all.iter().map(|frequent| frequent.count).sum::<u64>(), sketch.total());
         let bound = sketch.total() / sketch.capacity as u64;
         for frequent in &all {
