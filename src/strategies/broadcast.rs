@@ -20,8 +20,7 @@ impl<O: React<In: Record + Clone>> Strategy<O> for Broadcast {
     fn sender(&self, _link: &LinkContext<'_, O>) {}
 
     #[inline(always)]
-    fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
-        let _ = (link, sender);
+    fn deliver(&self, _link: &LinkContext<'_, O>, _sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
         outbox.broadcast(record);
     }
 
@@ -54,5 +53,20 @@ impl<O: React<In: Record + Clone>> Strategy<O> for Broadcast {
 
     fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
         worker.operation.finish(state, emit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategies::tests::{echo, letters};
+    use crate::testing::Simulation;
+
+    #[test]
+    fn every_worker_gets_everything_in_order() {
+        let sent = letters(1, 100);
+        let outcome = Simulation::new(echo(), Broadcast, Cluster::simulated(2, 2)).run_from(sent.clone());
+        let expected: Vec<_> = sent.into_iter().map(|(_, letter)| letter).collect();
+        assert_eq!(outcome.expect("no failure").by_worker(), vec![expected; 4]);
     }
 }

@@ -67,3 +67,39 @@ impl<O: React> Strategy<O> for Chained {
         upstream.close(Fused::new(vertex, operation, down), graph);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::NodeId;
+    use crate::operations::Fold;
+    use crate::strategies::tests::{echo, letters};
+    use crate::testing::Simulation;
+
+    #[test]
+    fn records_stay_where_they_are() {
+        let simulation = Simulation::new(echo(), Chained, Cluster::simulated(2, 2)).senders(3).seed(4);
+        let outcome = simulation.run_from(letters(3, 100)).expect("no failure");
+        assert!(outcome.workers.is_empty());
+        assert!(outcome.emitted.iter().all(|(place, (sender, _))| *place == *sender as usize));
+        assert_eq!(outcome.by_worker().iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 100]);
+    }
+
+    #[test]
+    fn each_sender_has_a_state_and_finishes_it() {
+        let sum = Fold::new(0u64, |sum: &mut u64, n: u64| *sum += n);
+        let outcome =
+            Simulation::new(sum, Chained, Cluster::simulated(1, 1)).senders(2).run(0..10).expect("no failure");
+        assert_eq!(outcome.by_worker(), [vec![20], vec![25]]);
+    }
+
+    #[test]
+    fn it_needs_a_stream_to_run_in() {
+        let node = NodeId { number: 0, incarnation: 0 };
+        // Two in ports, linked one by one.
+        let both = crate::strategies::tests::Both;
+        let simulation = Simulation::new(both, Chained, Cluster::simulated(1, 1)).sender_on(node, 0).sender_on(node, 1);
+        let error = simulation.run([]).expect_err("refused").to_string();
+        assert!(error.contains("`chained` needs one stream before it"), "{error}");
+    }
+}

@@ -126,3 +126,44 @@ impl<O: Gather> Strategy<O> for Combining {
         states.iter_mut().try_for_each(|(key, state)| worker.operation.end(key, state, emit))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategies::tests::{count, counting, last_updates};
+    use crate::testing::Simulation;
+
+    #[test]
+    fn one_message_stands_for_many_records() {
+        let numbers = (0..100_000u64).map(|n| n % 10);
+        let simulation = Simulation::new(counting(), Combining, Cluster::simulated(2, 2)).senders(3);
+        let outcome = simulation.run(numbers.clone()).expect("no failure");
+        assert_eq!(last_updates(&outcome.emitted), count(numbers));
+        // 0.1 s is less than a second: each sender speaks once of each key.
+        assert_eq!(outcome.received.iter().sum::<u64>(), 30);
+    }
+
+    #[test]
+    fn a_busy_sender_speaks_once_a_second() {
+        let simulation = Simulation::new(counting(), Combining, Cluster::simulated(1, 1)).rate(10_000);
+        let outcome = simulation.run(std::iter::repeat_n(7, 35_000)).expect("no failure");
+        let updates: Vec<u64> = outcome.emitted.iter().map(|(_, (_, count))| *count).collect();
+        // 3.5 s: after one, two and three seconds, and at the end.
+        assert_eq!(updates.len(), 4, "{updates:?}");
+        assert!(
+            updates[..3].iter().zip([10_000, 20_000, 30_000u64]).all(|(n, due)| n.abs_diff(due) < 1000),
+            "{updates:?}"
+        );
+        assert_eq!(updates[3], 35_000);
+    }
+
+    #[test]
+    fn a_sender_holds_a_bounded_number_of_keys() {
+        let keys = MOST_KEYS as u64 + 100;
+        let simulation = Simulation::new(counting(), Combining, Cluster::simulated(1, 2)).rate(u64::MAX);
+        let outcome = simulation.run((0..2 * keys).map(|n| n % keys)).expect("no failure");
+        // Were there no bound, each key would be spoken of once.
+        assert_eq!(outcome.received.iter().sum::<u64>(), 2 * keys);
+        assert_eq!(outcome.emitted.iter().filter(|(_, (_, count))| *count == 2).count() as u64, keys);
+    }
+}

@@ -6,6 +6,8 @@ use crate::workflow::{Cluster, Deployment, Emit, LinkContext, Outbox, React, Res
 /// A worker on each core; each record goes to the next one on the sender's own node and meets a fresh state, so that
 /// nothing is kept between records. For work that is heavy enough to be worth a hop to another core.
 ///
+/// Of the operation's callbacks only `init` and `react` are used: there is no state to flush or to finish.
+///
 /// On a node without workers of the vertex, records go to all workers in turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImmutableLocal;
@@ -58,5 +60,48 @@ impl<O: React<In: Record>> Strategy<O> for ImmutableLocal {
         _peers: &mut Outbox<O::In>,
     ) -> Result<()> {
         worker.operation.react(&mut worker.operation.init(), record, emit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::NodeId;
+    use crate::operations::KeyedReduce;
+    use crate::strategies::tests::{echo, letters};
+    use crate::testing::Simulation;
+
+    fn node(number: u32) -> NodeId {
+        NodeId { number, incarnation: 0 }
+    }
+
+    #[test]
+    fn records_stay_on_their_node_and_are_spread_over_it() {
+        let simulation = Simulation::new(echo(), ImmutableLocal, Cluster::simulated(3, 2)).senders(3).seed(9);
+        let outcome = simulation.run_from(letters(3, 100)).expect("no failure");
+        assert_eq!(outcome.received, [50; 6]);
+        for (worker, (sender, _)) in &outcome.emitted {
+            assert_eq!(outcome.workers[*worker].node, node(*sender));
+        }
+    }
+
+    #[test]
+    fn a_node_without_workers_uses_all_workers() {
+        // Two workers, on nodes 0 and 1; the sender on node 2 has none beside it.
+        let simulation = Simulation::new(echo(), ImmutableLocal, Cluster::simulated(3, 1)).parallelism(2);
+        let outcome = simulation.sender_on(node(2), 0).run_from(letters(1, 10)).expect("no failure");
+        assert_eq!(outcome.received, [5, 5]);
+    }
+
+    #[test]
+    fn each_record_meets_a_fresh_state() {
+        let counter = |count: &mut u64, _: u64| {
+            *count += 1;
+            *count
+        };
+        let count = KeyedReduce::new(|n: &u64| *n, 0u64, counter);
+        let outcome =
+            Simulation::new(count, ImmutableLocal, Cluster::simulated(1, 2)).run([7; 20]).expect("no failure");
+        assert_eq!(outcome.records(), [1; 20]);
     }
 }

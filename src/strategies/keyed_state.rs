@@ -107,3 +107,45 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
         states.iter_mut().try_for_each(|(key, state)| worker.operation.finish_key(key, state, emit))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::stable_hash;
+    use crate::strategies::tests::{count, counting, last_updates};
+    use crate::testing::Simulation;
+
+    proptest! {
+        #[test]
+        fn owners_have_ranges_of_groups(hashes in prop::collection::vec(any::<u64>(), 2), workers in 1usize..2000) {
+            let (a, b) = (hashes[0], hashes[1]);
+            prop_assert!(owner(a, workers) < workers);
+            if key_group(a) <= key_group(b) {
+                prop_assert!(owner(a, workers) <= owner(b, workers));
+            }
+        }
+    }
+
+    #[test]
+    fn owners_have_equal_shares_of_the_groups() {
+        for workers in [1, 3, 8, 100, 1024] {
+            let mut groups = vec![0; workers];
+            (0..u64::from(KEY_GROUPS)).for_each(|group| groups[owner(group << 24, workers)] += 1);
+            let (least, most) = (groups.iter().min(), groups.iter().max());
+            assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{groups:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_one_worker_whoever_sends_it() {
+        let numbers = (0..30_000u64).map(|n| n % 1000);
+        let simulation = Simulation::new(counting(), KeyedState, Cluster::simulated(3, 2)).senders(4).seed(5);
+        let outcome = simulation.run(numbers.clone()).expect("no failure");
+        assert_eq!(last_updates(&outcome.emitted), count(numbers));
+        for (worker, (key, _)) in outcome.emitted {
+            assert_eq!(worker, owner(stable_hash(&key), 6));
+        }
+    }
+}

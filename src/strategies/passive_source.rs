@@ -74,3 +74,68 @@ impl WorkflowBuilder {
         self.source_with(source, PassiveSource)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Simulation;
+    use crate::workflow::{Operation, React};
+
+    /// Is told its share of the numbers below ten; counts what it handles.
+    #[derive(Clone)]
+    struct Told;
+
+    impl Operation for Told {
+        type In = u64;
+        type Out = u64;
+        const NAME: &'static str = "told";
+        const IN_PORTS: &'static [&'static str] = &[];
+    }
+
+    impl React for Told {
+        type State = u64;
+
+        fn init(&self) -> u64 {
+            0
+        }
+
+        fn react<E: Emit<u64>>(&self, handled: &mut u64, number: u64, emit: &mut E) -> Result<()> {
+            *handled += 1;
+            emit.emit(number);
+            Ok(())
+        }
+
+        fn finish<E: Emit<u64>>(&self, handled: &mut u64, emit: &mut E) -> Result<()> {
+            emit.emit(100 + *handled);
+            Ok(())
+        }
+    }
+
+    impl Passive for Told {
+        fn listen(&self, share: Share, intake: &mut Intake<u64>) -> Result<()> {
+            for number in (share.index as u64..10).step_by(share.of) {
+                if intake.is_closed() || !intake.take(vec![number]) {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_handled_in_order_and_finished() {
+        let simulation = Simulation::new(Told, PassiveSource, Cluster::simulated(2, 2));
+        let all = simulation.run([]).expect("no failure").by_worker();
+        assert_eq!(all, [(0..10).chain([110]).collect::<Vec<_>>()]);
+
+        let outcome = simulation.parallelism(2).seed(1).run([]).expect("no failure");
+        assert_eq!(outcome.received, [5, 5]);
+        assert_eq!(outcome.by_worker(), [vec![0, 2, 4, 6, 8, 105], vec![1, 3, 5, 7, 9, 105]]);
+    }
+
+    #[test]
+    fn it_takes_no_records_from_senders() {
+        let simulation = Simulation::new(Told, PassiveSource, Cluster::simulated(1, 1)).senders(1);
+        assert!(simulation.run([1]).is_err());
+    }
+}

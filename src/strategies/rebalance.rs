@@ -45,8 +45,7 @@ impl<O: React<In: Record>> Strategy<O> for Rebalance {
     }
 
     #[inline(always)]
-    fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut Turn, record: O::In, outbox: &mut Outbox<O::In>) {
-        let _ = link;
+    fn deliver(&self, _link: &LinkContext<'_, O>, sender: &mut Turn, record: O::In, outbox: &mut Outbox<O::In>) {
         if sender.left == 0 {
             sender.look(outbox);
         }
@@ -83,5 +82,29 @@ impl<O: React<In: Record>> Strategy<O> for Rebalance {
 
     fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
         worker.operation.finish(state, emit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategies::tests::{echo, letters};
+    use crate::testing::Simulation;
+
+    #[test]
+    fn workers_of_equal_speed_get_equal_shares() {
+        let simulation = Simulation::new(echo(), Rebalance, Cluster::simulated(2, 2)).senders(2);
+        let received = simulation.run_from(letters(2, 20_000)).expect("no failure").received;
+        assert!(received.iter().all(|&n| n.abs_diff(10_000) < 4 * RUN as u64), "{received:?}");
+    }
+
+    #[test]
+    fn a_slow_worker_gets_little() {
+        let simulation = Simulation::new(echo(), Rebalance, Cluster::simulated(2, 2)).senders(2).slow(1);
+        for simulation in [simulation.clone(), simulation.seed(3)] {
+            let received = simulation.run_from(letters(2, 50_000)).expect("no failure").received;
+            assert!(received[1] < 10_000, "{received:?}");
+            assert!([0, 2, 3].iter().all(|&worker| received[worker] > 25_000), "{received:?}");
+        }
     }
 }

@@ -31,8 +31,7 @@ impl<O: React<In: Record>> Strategy<O> for Sedentary {
     fn sender(&self, _link: &LinkContext<'_, O>) {}
 
     #[inline(always)]
-    fn deliver(&self, link: &LinkContext<'_, O>, sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
-        let _ = (link, sender);
+    fn deliver(&self, _link: &LinkContext<'_, O>, _sender: &mut (), record: O::In, outbox: &mut Outbox<O::In>) {
         outbox.send(0, record);
     }
 
@@ -65,5 +64,22 @@ impl<O: React<In: Record>> Strategy<O> for Sedentary {
 
     fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
         worker.operation.finish(state, emit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::Fold;
+    use crate::testing::Simulation;
+
+    #[test]
+    fn one_worker_gets_it_all_whatever_is_asked_for() {
+        let sum = Fold::new(0u64, |sum: &mut u64, n: u64| *sum += n);
+        let simulation = Simulation::new(sum, Sedentary, Cluster::simulated(3, 4)).senders(5).parallelism(6).seed(1);
+        let outcome = simulation.run(0..1000).expect("no failure");
+        assert_eq!(outcome.workers.len(), 1);
+        assert_eq!(outcome.received, [1000]);
+        assert_eq!(outcome.records(), [499_500]);
     }
 }

@@ -74,3 +74,67 @@ impl WorkflowBuilder {
         self.source_with(source, StreamSource)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::operations;
+    use crate::testing::Simulation;
+    use crate::workflow::Operation;
+
+    #[test]
+    fn a_source_that_splits_is_read_by_all() {
+        let source = operations::StreamSource::split(|share| (share.index as u64..1000).step_by(share.of));
+        for seed in 0..10 {
+            let simulation = Simulation::new(source.clone(), StreamSource, Cluster::simulated(2, 2)).seed(seed);
+            let by_worker = simulation.run([]).expect("no failure").by_worker();
+            for (worker, numbers) in by_worker.iter().enumerate() {
+                assert_eq!(*numbers, (worker as u64..1000).step_by(4).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn another_one_is_read_by_one() {
+        let source = operations::StreamSource::new(|| 0..1000u64);
+        let outcome = Simulation::new(source, StreamSource, Cluster::simulated(2, 2)).run([]).expect("no failure");
+        assert_eq!(outcome.workers.len(), 1);
+        assert_eq!(outcome.records(), (0..1000).collect::<Vec<_>>());
+    }
+
+    /// Counts down, one number every half second.
+    #[derive(Clone)]
+    struct Slow;
+
+    impl Operation for Slow {
+        type In = std::convert::Infallible;
+        type Out = u64;
+        const NAME: &'static str = "slow";
+    }
+
+    impl Source for Slow {
+        type Reader = u64;
+
+        fn open(&self, _share: Share) -> Result<u64> {
+            Ok(3)
+        }
+
+        fn read<E: Emit<u64>>(&self, left: &mut u64, _budget: usize, emit: &mut E) -> Result<Pull> {
+            if *left == 0 {
+                return Ok(Pull::End);
+            }
+            emit.emit(*left);
+            *left -= 1;
+            Ok(if *left == 1 { Pull::Again } else { Pull::After(Duration::from_millis(500)) })
+        }
+    }
+
+    #[test]
+    fn a_source_is_asked_again_when_it_wants_to_be() {
+        let outcome = Simulation::new(Slow, StreamSource, Cluster::simulated(1, 1)).run([]).expect("no failure");
+        assert_eq!(outcome.time.as_millis(), 1000);
+        assert_eq!(outcome.records(), [3, 2, 1]);
+    }
+}

@@ -1,6 +1,7 @@
 //! What all strategies have to keep to, under any order of things; and what the tests of single ones share.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
@@ -8,7 +9,7 @@ use super::*;
 use crate::codec::stable_hash;
 use crate::operations::{Count, KeyedReduce, Map};
 use crate::testing::Simulation;
-use crate::workflow::{Cluster, Combine, Operation, React, Strategy};
+use crate::workflow::{Cluster, Combine, Emit, Keyed, Operation, React, Result, Strategy};
 
 /// A record that knows who sent it, and as which.
 pub(super) type Letter = (u32, u32);
@@ -19,20 +20,99 @@ pub(super) fn echo() -> impl React<In = Letter, Out = Letter> {
 }
 
 /// Emits what it gets; letters with equal numbers modulo 7 have one key.
-fn keyed_echo() -> KeyedReduce<
-    Letter,
-    u32,
-    (),
-    Letter,
-    impl Fn(&Letter) -> u32 + Clone + Send + Sync + 'static,
-    impl Fn(&mut (), Letter) -> Letter + Clone + Send + Sync + 'static,
-> {
+fn keyed_echo() -> impl Keyed<In = Letter, Out = Letter> + React {
     KeyedReduce::new(|letter: &Letter| letter.1 % 7, (), |_, letter| letter)
 }
 
 /// Counts numbers.
 pub(super) fn counting() -> impl Combine<In = u64, Out = (u64, u64), Key = u64, Partial = u64, State = u64> {
     Count::by(|n: &u64| *n)
+}
+
+/// Counts numbers, and says so at the end only.
+#[derive(Clone)]
+pub(super) struct Tally;
+
+impl Operation for Tally {
+    type In = u64;
+    type Out = (u64, u64);
+    const NAME: &'static str = "tally";
+}
+
+impl Keyed for Tally {
+    type Key = u64;
+
+    fn key(&self, number: &u64) -> u64 {
+        *number
+    }
+}
+
+impl React for Tally {
+    /// A number and its count.
+    type State = (u64, u64);
+
+    fn init(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
+    fn react<E: Emit<(u64, u64)>>(&self, state: &mut (u64, u64), number: u64, _emit: &mut E) -> Result<()> {
+        *state = (number, state.1 + 1);
+        Ok(())
+    }
+
+    fn finish<E: Emit<(u64, u64)>>(&self, state: &mut (u64, u64), emit: &mut E) -> Result<()> {
+        emit.emit(*state);
+        Ok(())
+    }
+}
+
+impl Combine for Tally {
+    type Partial = u64;
+
+    fn start(&self, _number: u64) -> u64 {
+        1
+    }
+
+    fn add(&self, partial: &mut u64, _number: u64) {
+        *partial += 1;
+    }
+
+    fn join(&self, partial: &mut u64, other: u64) {
+        *partial += other;
+    }
+
+    fn merge<E: Emit<(u64, u64)>>(
+        &self,
+        number: &u64,
+        state: &mut (u64, u64),
+        partial: u64,
+        _emit: &mut E,
+    ) -> Result<()> {
+        *state = (*number, state.1 + partial);
+        Ok(())
+    }
+}
+
+/// Emits what it gets by either of two in ports.
+#[derive(Clone)]
+pub(super) struct Both;
+
+impl Operation for Both {
+    type In = u64;
+    type Out = u64;
+    const NAME: &'static str = "both";
+    const IN_PORTS: &'static [&'static str] = &["left", "right"];
+}
+
+impl React for Both {
+    type State = ();
+
+    fn init(&self) {}
+
+    fn react<E: Emit<u64>>(&self, _state: &mut (), number: u64, emit: &mut E) -> Result<()> {
+        emit.emit(number);
+        Ok(())
+    }
 }
 
 /// This number of letters from each sender.
@@ -98,7 +178,7 @@ impl Setting {
     }
 }
 
-pub(super) fn settings() -> impl Strategy_<Value = Setting> {
+pub(super) fn settings() -> impl Generator<Value = Setting> {
     let slow = prop::option::weighted(0.3, 0usize..4);
     let parallelism = prop::option::weighted(0.3, 1usize..6);
     (1usize..4, 1usize..4, 1usize..5, parallelism, slow, any::<u64>()).prop_map(
@@ -106,8 +186,8 @@ pub(super) fn settings() -> impl Strategy_<Value = Setting> {
     )
 }
 
-/// proptest's strategies, which are not ours.
-pub(super) use proptest::strategy::Strategy as Strategy_;
+/// What proptest calls a strategy.
+pub(super) use proptest::strategy::Strategy as Generator;
 
 /// Checks that each letter arrived, as often as it should, and the letters of a sender in order at each worker.
 fn check_letters(by_worker: &[Vec<Letter>], sent: &[(usize, Letter)], copies: usize) -> Result<(), TestCaseError> {
@@ -160,8 +240,13 @@ macro_rules! counts_are_right {
                 fn $test(setting in settings(), keys in 1usize..300, records in 0usize..3000, skew in 0.0f64..3.0) {
                     let numbers: Vec<u64> = zipf(skew, keys, records, setting.seed).collect();
                     let outcome = setting.simulate(counting(), $strategy).run(numbers.clone()).expect("no failure");
-                    prop_assert_eq!(last_updates(&outcome.emitted), count(numbers));
+                    let truth = count(numbers.iter().copied());
+                    prop_assert_eq!(last_updates(&outcome.emitted), truth.clone());
                     prop_assert!(outcome.received.iter().sum::<u64>() <= records as u64);
+                    // Each state finishes once, at its owner.
+                    let tallied = setting.simulate(Tally, $strategy).run(numbers).expect("no failure").records();
+                    prop_assert_eq!(tallied.len(), truth.len());
+                    prop_assert_eq!(tallied.into_iter().collect::<HashMap<_, _>>(), truth);
                 }
             )*
         }
@@ -183,4 +268,55 @@ proptest! {
         let workers = outcome.workers.len();
         check_letters(&outcome.by_worker(), &sent, workers)?;
     }
+}
+
+/// Keeps what it gets until it is flushed.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u64>>>);
+
+impl Operation for Buffer {
+    type In = u64;
+    type Out = u64;
+    const NAME: &'static str = "buffer";
+}
+
+impl React for Buffer {
+    type State = Vec<u64>;
+
+    fn init(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn react<E: Emit<u64>>(&self, kept: &mut Vec<u64>, number: u64, emit: &mut E) -> Result<()> {
+        kept.push(number);
+        emit.emit(self.0.lock().expect("no panic").len() as u64);
+        Ok(())
+    }
+
+    fn flush(&self, kept: &mut Vec<u64>) -> Result<()> {
+        self.0.lock().expect("no panic").append(kept);
+        Ok(())
+    }
+}
+
+/// 300 numbers at 1000 a second: a busy worker flushes its operation after 100 ms, and again after 200.
+fn check_flushes<S: Strategy<Buffer>>(strategy: S) {
+    let buffer = Buffer::default();
+    let simulation = Simulation::new(buffer.clone(), strategy, Cluster::simulated(1, 2)).rate(1000);
+    let flushed = simulation.run(0..300).expect("no failure").records();
+    assert_eq!(flushed.first(), Some(&0));
+    assert!(flushed.last() >= Some(&150), "{flushed:?}");
+    let mut all = buffer.0.lock().expect("no panic").clone();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn operations_flush_while_busy_and_when_idle() {
+    check_flushes(Broadcast);
+    check_flushes(Chained);
+    check_flushes(Rebalance);
+    check_flushes(RoundRobin);
+    check_flushes(Sedentary);
 }
