@@ -9,3 +9,5 @@ mod graphs;
 mod outside;
 mod placement;
 mod runtime;
+mod strategies;
+mod strategy_of_a_user;
