@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::id::{NodeId, VertexId};
 use crate::workflow::{Batch, Gate, Meter, Post, Wiring, Workers};
 
-/// Batches that may be under way in a channel; a sender that has more for it is given nothing to do meanwhile. As many as
-/// in the runtime.
+/// Batches that may be under way in a channel; a sender that has more for it is given nothing to do meanwhile. As many
+/// as in the runtime.
 pub(super) const CREDITS: usize = 4;
 
 /// The way from one worker to another: first in, first out.

@@ -124,8 +124,8 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
         self
     }
 
-    /// Makes the worker with this number so slow that it handles a batch only when nothing else can happen; senders wait
-    /// for it when it has more than four batches from them before it.
+    /// Makes the worker with this number so slow that it handles a batch only when nothing else can happen; senders
+    /// wait for it when it has more than four batches from them before it.
     #[must_use]
     pub fn slow(mut self, worker: usize) -> Self {
         self.settings.slow.1.push(worker);

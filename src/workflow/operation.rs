@@ -106,9 +106,9 @@ pub trait React: Operation {
         Ok(())
     }
 
-    /// Called when the worker has nothing to do, and about ten times a second while it is busy, so that what the operation
-    /// buffers (a line, a block of a file) reaches the outside. Strategies that keep a state for each key, or none, do
-    /// not call it.
+    /// Called when the worker has nothing to do, and about ten times a second while it is busy, so that what the
+    /// operation buffers (a line, a block of a file) reaches the outside. Strategies that keep a state for each key,
+    /// or none, do not call it.
     ///
     /// # Errors
     /// An error fails the deployment.

@@ -205,8 +205,8 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called, with [`Strategy::PEERS`] only, when all senders have ended; messages from peers may still follow. The last
-    /// time at which a worker may begin to send to peers on its own: after it, it may answer in
+    /// Called, with [`Strategy::PEERS`] only, when all senders have ended; messages from peers may still follow. The
+    /// last time at which a worker may begin to send to peers on its own: after it, it may answer in
     /// [`process`](Strategy::process), but send nothing in [`settle`](Strategy::settle).
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! A strategy as a user would write it, on the public interface alone: keys on a ring of consistent hashes, so that most
-//! of them stay where they are when a node comes.
+//! A strategy as a user would write it, on the public interface alone: keys on a ring of consistent hashes, so that
+//! most of them stay where they are when a node comes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,8 +12,8 @@ use skitter::workflow::{
     Workers,
 };
 
-/// Sends each record to the worker that comes first behind its key on a ring, on which each worker stands in many places
-/// (Karger et al. 1997). One worker on each node.
+/// Sends each record to the worker that comes first behind its key on a ring, on which each worker stands in many
+/// places (Karger et al. 1997). One worker on each node.
 #[derive(Clone, Debug)]
 struct Ring {
     /// In how many places a worker stands.

@@ -149,13 +149,14 @@ mod tests {
         // One key with half of all records. Five workers: 0.5 + 0.5 · (5/8)^2 = 0.695 is more than 5 · 0.1328 = 0.664;
         // six: 0.5 + 0.5 · (6/8)^2 = 0.781 is not more than 0.797.
         assert_eq!(needed(&[0.5], 8), 6);
-        // Two keys with a quarter each. Three workers: together they have 8 · (1 − (5/8)^2) = 4.875 of them and on these
-        // 0.5 + 0.5 · 0.609^2 = 0.686, which is more than 0.647; four: 6 of them, and 0.781 is not more than 0.797.
+        // Two keys with a quarter each. Three workers: together they have 8 · (1 − (5/8)^2) = 4.875 of them and on
+        // these 0.5 + 0.5 · 0.609^2 = 0.686, which is more than 0.647; four: 6 of them, and 0.781 is not more than
+        // 0.797.
         assert_eq!(needed(&[0.25, 0.25], 8), 4);
-        // Four keys with a fifth each. Two workers, for one key: 0.2 + 0.6 · (2/8)^2 + 0.2 · (2/8)^2 = 0.25 of at most 0.266. For two, on 3.5 workers:
-        // 0.4 + 0.4 · 0.4375^2 + 0.2 · 0.4375^2 = 0.515 of at most 0.465. Three: 0.2 + 0.6 · (3/8)^3 + 0.2 · (3/8)^2 = 0.26
-        // of 0.398; 0.4 + 0.4 · 0.609^3 + 0.2 · 0.609^2 = 0.565 of 0.647; 0.6 + 0.2 · 0.756^3 + 0.2 · 0.756^2 = 0.801 of
-        // 0.803; 0.8 + 0.2 · 0.847^2 = 0.944 of at most 0.9.
+        // Four keys with a fifth each. Two workers, for one key: 0.2 + 0.6 · (2/8)^2 + 0.2 · (2/8)^2 = 0.25 of at most
+        // 0.266. For two, on 3.5 workers: 0.4 + 0.4 · 0.4375^2 + 0.2 · 0.4375^2 = 0.515 of at most 0.465. Three: 0.2 +
+        // 0.6 · (3/8)^3 + 0.2 · (3/8)^2 = 0.26 of 0.398; 0.4 + 0.4 · 0.609^3 + 0.2 · 0.609^2 = 0.565 of 0.647; 0.6 +
+        // 0.2 · 0.756^3 + 0.2 · 0.756^2 = 0.801 of 0.803; 0.8 + 0.2 · 0.847^2 = 0.944 of at most 0.9.
         assert_eq!(needed(&[0.2; 4], 8), 4);
         // One key with 0.35 and four with a tenth: three workers have nearly enough room for the first one, but not for
         // what others bring: 0.35 + 0.4 · (3/8)^3 + 0.25 · (3/8)^2 = 0.406 of at most 0.398.
