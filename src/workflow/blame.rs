@@ -6,8 +6,8 @@ thread_local! {
     static BLAMED: std::cell::Cell<Option<VertexId>> = const { std::cell::Cell::new(None) };
 }
 
-/// Notes the vertex whose user code panicked: made before the code runs, forgotten after it, dropped only when a panic
-/// passes. Costs nothing while nothing panics.
+/// Notes the vertex whose user code panicked, or failed with an error that cannot say where: made before the code runs,
+/// forgotten after it, dropped only when a panic or error passes. Costs nothing while all goes well.
 pub(super) struct Blame(pub VertexId);
 
 impl Drop for Blame {
@@ -16,12 +16,7 @@ impl Drop for Blame {
     }
 }
 
-/// Notes the vertex whose user code failed, where the error itself cannot carry it.
-pub(super) fn blame(vertex: VertexId) {
-    drop(Blame(vertex));
-}
-
-/// The vertex that the last panic on this thread is to be blamed on, if it passed through user code.
+/// The vertex that the last panic or error on this thread is to be blamed on, if it passed through user code.
 pub fn take_blame() -> Option<VertexId> {
     BLAMED.with(std::cell::Cell::take)
 }

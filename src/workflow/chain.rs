@@ -8,7 +8,7 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use super::blame::{Blame, blame};
+use super::blame::Blame;
 use super::{
     Emit, Error, Flush, Graph, InPort, LinkContext, Meter, Operation, OutPort, Outbox, Post, Result, Strategy, Workers,
 };
@@ -305,7 +305,9 @@ impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Delivery<S, O>> {
         let vertex = opening.id(self.vertex);
-        let operation = self.operation.get().inspect_err(|_| blame(vertex))?;
+        // Dropped, too, when the operation cannot be prepared, whose error does not say where it comes from.
+        let blame = Blame(vertex);
+        let operation = self.operation.get()?;
         let wiring = opening.wiring();
         let workers = wiring.workers(vertex);
         let (node, sender_index) = (wiring.node(), wiring.index());
@@ -313,6 +315,7 @@ impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
         let link =
             LinkContext { operation: &operation, workers: &workers, port: self.port, node, sender: sender_index };
         let sender = self.strategy.sender(&link);
+        std::mem::forget(blame);
         let strategy = self.strategy.clone();
         Ok(Delivery { vertex, strategy, operation, workers, port: self.port, node, sender_index, sender, outbox })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blame::{Blame, blame};
+use super::blame::Blame;
 use super::chain::{Downstream, Failure, Opening, Outlet, Prepared, Survey};
 use super::{Emit, Error, Flush, Meter, React, Result};
 use crate::id::VertexId;
@@ -37,10 +37,14 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Self::Outlet> {
         let vertex = opening.id(self.vertex);
-        let operation = self.operation.get().inspect_err(|_| blame(vertex))?;
+        // Dropped, too, when the operation cannot be prepared, whose error does not say where it comes from.
+        let blame = Blame(vertex);
+        let operation = self.operation.get()?;
+        let state = operation.init();
+        std::mem::forget(blame);
         Ok(FusedOutlet {
             next: self.down.open(opening)?,
-            state: operation.init(),
+            state,
             operation,
             emitted: 0,
             error: None,
