@@ -68,6 +68,57 @@ pub fn spawn_at_once<A: Actor>(actor: A, arguments: A::Arguments) -> Result<Acto
     Ok(actor)
 }
 
+/// Threads that run actors. Dropping it lets go of the threads without waiting for them: what is not being run then is
+/// dropped, and a thread in user code that does not return is left behind.
+#[derive(Debug)]
+pub struct Executor(Option<tokio::runtime::Runtime>);
+
+impl Executor {
+    /// This many threads.
+    ///
+    /// # Errors
+    /// When the system has no more threads.
+    pub fn new(name: &str, threads: usize) -> std::io::Result<Executor> {
+        let build = || {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(threads.max(1))
+                .thread_name(name)
+                .enable_time()
+                .build()
+        };
+        // It panics where a thread is refused.
+        let runtime = catch(build).map_err(std::io::Error::other)??;
+        Ok(Executor(Some(runtime)))
+    }
+
+    /// Runs a future on these threads, and waits for it.
+    ///
+    /// # Errors
+    /// With what it panicked with; or when these threads are let go of first.
+    pub fn run<F>(&self, future: F) -> impl Future<Output = Result<F::Output, String>> + use<F>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        #[expect(clippy::disallowed_methods, reason = "waited for by the caller; it only changes the executor")]
+        let task = self.0.as_ref().map(|runtime| runtime.spawn(future));
+        async move {
+            match task {
+                Some(task) => task.await.map_err(|error| error.to_string()),
+                None => Err("its threads are gone".to_owned()),
+            }
+        }
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Waits for nobody: an operation may not return, and this may be an async context.
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// Starts a thread, for work that may block. What it panics with goes to `panicked`.
 ///
 /// # Errors
@@ -114,8 +165,12 @@ pub fn catch<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     let result = std::panic::catch_unwind(AssertUnwindSafe(work));
     CATCHING.set(CATCHING.get() - 1);
     result.map_err(|payload| {
-        let message = panic_message(payload.as_ref());
-        match PLACE.take() {
+        let (message, place) = (panic_message(payload.as_ref()), PLACE.take());
+        // What it holds is user code's, too. A second payload is not looked into any more.
+        if let Err(second) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+        match place {
             Some(place) => format!("{message} (at {place})"),
             None => message,
         }

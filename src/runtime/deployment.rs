@@ -1,7 +1,7 @@
 //! A workflow that runs: its supervisor, and the handle that users hold.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,23 +10,21 @@ use tracing::{error, warn};
 
 use super::coordinator::{Command, Coordinator, Ending, Event};
 use super::flow::{Flow, Mailbox, ProgressCell};
-use super::plan::Plan;
+use super::plan::{Outline, PlannedStage, workers_of};
 use super::status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
 use super::wiring::{Meters, Roster};
 use super::worker::{Arguments, Message, Worker};
-use crate::actor::{self, Actor, ActorProcessingErr, ActorRef, Census, SupervisionEvent};
+use crate::actor::{
+    self, Actor, ActorCell, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent,
+};
 use crate::id::{DeploymentId, VertexId, WorkerId};
-use crate::workflow::{Error, Origin, Progress, Result, VertexKind};
-
-/// How long workers have to end when a deployment is given up: an operation that has not returned by then is left
-/// behind, and the failure says so.
-const GIVE_UP: Duration = Duration::from_secs(5);
+use crate::workflow::{Error, Progress, Result, VertexKind};
 
 /// What the supervisor and the handles of a deployment share.
 pub struct Shared {
     pub id: DeploymentId,
     pub name: String,
-    pub plan: Plan,
+    pub outline: Arc<Outline>,
     /// The name of each node, by number.
     pub nodes: BTreeMap<u32, String>,
     pub meters: Meters,
@@ -34,14 +32,27 @@ pub struct Shared {
     pub phase: watch::Sender<Phase>,
     pub began: Instant,
     pub ended: OnceLock<Instant>,
-    pub census: Census,
+    /// How long workers have to end when it is given up.
+    pub patience: Duration,
 }
 
 impl Shared {
     fn node_of(&self, worker: WorkerId) -> String {
-        let stage = self.plan.stages.get(&worker.vertex);
-        let info = stage.and_then(|stage| stage.workers.get(worker.index as usize));
+        let info = self.outline.worker(worker);
         info.and_then(|info| self.nodes.get(&info.node.number)).cloned().unwrap_or_default()
+    }
+
+    /// It has ended, if it had not before.
+    fn end(&self, how: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let ends = !phase.has_ended();
+            if ends {
+                // The first and only writer.
+                let _ = self.ended.set(Instant::now());
+                *phase = how;
+            }
+            ends
+        });
     }
 
     fn elapsed(&self) -> Duration {
@@ -49,7 +60,7 @@ impl Shared {
     }
 
     fn vertices(&self) -> Vec<VertexStatus> {
-        let shown = self.plan.vertices.iter().filter(|info| info.kind == VertexKind::Operation);
+        let shown = self.outline.vertices.iter().filter(|info| info.kind == VertexKind::Operation);
         let status = |info: &crate::workflow::VertexInfo| {
             let read = self.meters.read(info.id);
             let workers = read.into_iter().map(|(worker, received, emitted)| WorkerStatus {
@@ -65,8 +76,7 @@ impl Shared {
     /// The progress of all sources together, if each knows its own.
     fn progress(&self) -> Option<Progress> {
         let mut sum = Progress::default();
-        let sources = self.plan.stages.values().filter(|stage| stage.factory.origin() != Origin::Links);
-        for worker in sources.flat_map(|stage| workers_of(stage.vertex, stage.workers.len())) {
+        for worker in self.outline.ids(&self.outline.sources) {
             let progress = self.progress.get(&worker)?.get()?;
             sum.done += progress.done;
             sum.total += progress.total;
@@ -78,17 +88,12 @@ impl Shared {
         let Ending::Failed { worker, failure, .. } = ending else { return None };
         let (Some(worker), Some(vertex)) = (worker, failure.vertex) else { return Some(failure.error.clone()) };
         Some(Error::Failed {
-            vertex: self.plan.name(vertex).to_owned(),
+            vertex: self.outline.name(vertex).to_owned(),
             worker: worker.index,
             node: self.node_of(*worker),
             cause: Box::new(failure.error.clone()),
         })
     }
-}
-
-/// The numbers of the workers of a vertex.
-pub fn workers_of(vertex: VertexId, count: usize) -> impl Iterator<Item = WorkerId> {
-    (0..count as u32).map(move |index| WorkerId { vertex, index })
 }
 
 /// The actor that supervises the workers of a deployment. It runs apart from them, so that a worker that does not
@@ -97,19 +102,56 @@ pub struct Supervisor;
 
 /// What a supervisor needs.
 pub struct Start {
-    pub shared: Arc<Shared>,
-    /// Where workers run.
-    pub data: tokio::runtime::Handle,
+    pub alive: Alive,
+    pub stages: BTreeMap<VertexId, PlannedStage>,
+    pub census: Census,
+}
+
+/// Held as long as a deployment lives, by its supervisor. However that ends, with its runtime for example, nobody then
+/// waits any more.
+pub struct Alive {
+    shared: Arc<Shared>,
+    /// Where workers run. Each deployment has threads of its own, so that operations that do not return keep only their
+    /// own deployment from work.
+    executor: Executor,
+    given_up: Arc<AtomicBool>,
+    _resident: Resident,
+}
+
+impl Alive {
+    pub fn new(shared: Arc<Shared>, executor: Executor, resident: Resident) -> Self {
+        Alive { shared, executor, given_up: Arc::default(), _resident: resident }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Release);
+        self.shared.end(Phase::Failed(Error::Aborted));
+    }
 }
 
 /// What a supervisor keeps.
 pub struct State {
-    shared: Arc<Shared>,
+    alive: Alive,
     coordinator: Coordinator,
     roster: Arc<Roster>,
     actors: HashMap<ractor::ActorId, WorkerId>,
-    given_up: Arc<AtomicBool>,
-    _resident: actor::Resident,
+}
+
+/// Starts the workers; each with its way in.
+async fn start_all(
+    all: Vec<Arguments>,
+    supervisor: ActorCell,
+) -> Result<Vec<(WorkerId, ractor::ActorId, Mailbox)>, String> {
+    let mut workers = Vec::with_capacity(all.len());
+    for arguments in all {
+        let (id, waiting) = (arguments.id, Arc::clone(&arguments.waiting));
+        let actor = actor::spawn(Worker, arguments, Some(supervisor.clone())).await;
+        let actor = actor.map_err(|error| error.to_string())?;
+        workers.push((id, actor.get_id(), Mailbox::new(actor, waiting)));
+    }
+    Ok(workers)
 }
 
 impl Actor for Supervisor {
@@ -118,38 +160,39 @@ impl Actor for Supervisor {
     type Arguments = Start;
 
     async fn pre_start(&self, own: ActorRef<Event>, start: Start) -> Result<State, ActorProcessingErr> {
-        let Start { shared, data } = start;
-        let given_up = Arc::new(AtomicBool::new(false));
-        let mut mailboxes: BTreeMap<VertexId, Vec<Mailbox>> = BTreeMap::new();
-        let mut actors = HashMap::new();
-        for stage in shared.plan.stages.values() {
+        let Start { alive, stages, census } = start;
+        let mut all = Vec::new();
+        for stage in stages.into_values() {
             for id in workers_of(stage.vertex, stage.workers.len()) {
-                let (told, waiting) = (own.clone(), Arc::new(AtomicUsize::new(0)));
-                let arguments = Arguments {
+                let told = own.clone();
+                all.push(Arguments {
                     id,
                     stage: stage.clone(),
-                    flow: Flow::new(Arc::clone(&given_up)),
-                    progress: shared.progress.get(&id).cloned().unwrap_or_default(),
-                    census: shared.census.clone(),
+                    flow: Flow::new(Arc::clone(&alive.given_up)),
+                    progress: alive.shared.progress.get(&id).cloned().unwrap_or_default(),
+                    census: census.clone(),
                     // A supervisor that has ended has nothing to be told.
                     tell: Arc::new(move |event| drop(told.cast(event))),
-                    waiting: Arc::clone(&waiting),
-                };
-                let supervisor = own.get_cell();
-                #[expect(clippy::disallowed_methods, reason = "waited for at once; it only changes the executor")]
-                let started = data.spawn(async move { actor::spawn(Worker, arguments, Some(supervisor)).await });
-                let actor = started.await??;
-                actors.insert(actor.get_id(), id);
-                mailboxes.entry(stage.vertex).or_default().push(Mailbox::new(actor, waiting));
+                    waiting: Arc::default(),
+                });
             }
         }
+        let started = alive.executor.run(start_all(all, own.get_cell())).await;
+        let workers = started.flatten().inspect_err(|reason| {
+            alive.shared.end(Phase::Failed(Error::Runtime(reason.clone())));
+        })?;
+        let (mut actors, mut mailboxes) = (HashMap::new(), BTreeMap::<VertexId, Vec<Mailbox>>::new());
+        for (id, actor, mailbox) in workers {
+            actors.insert(actor, id);
+            mailboxes.entry(id.vertex).or_default().push(mailbox);
+        }
         let coordinator = Coordinator::new(actors.values().copied());
-        let roster = Arc::new(Roster { plan: shared.plan.clone(), mailboxes, meters: shared.meters.clone() });
+        let (outline, meters) = (Arc::clone(&alive.shared.outline), alive.shared.meters.clone());
+        let roster = Arc::new(Roster { outline, mailboxes, meters });
         for mailbox in roster.mailboxes.values().flatten() {
             mailbox.send(Message::Open(Arc::clone(&roster)));
         }
-        let resident = shared.census.enter();
-        Ok(State { shared, coordinator, roster, actors, given_up, _resident: resident })
+        Ok(State { alive, coordinator, roster, actors })
     }
 
     async fn handle(&self, own: ActorRef<Event>, event: Event, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -182,7 +225,7 @@ impl Actor for Supervisor {
 impl State {
     fn handle(&mut self, own: &ActorRef<Event>, event: Event) {
         if matches!(event, Event::Stop) {
-            self.shared.phase.send_if_modified(|phase| {
+            self.alive.shared.phase.send_if_modified(|phase| {
                 let runs = matches!(phase, Phase::Starting | Phase::Running);
                 if runs {
                     *phase = Phase::Stopping;
@@ -196,9 +239,10 @@ impl State {
     }
 
     fn obey(&mut self, own: &ActorRef<Event>, command: Command) {
+        let shared = &self.alive.shared;
         match command {
             Command::Start => {
-                self.shared.phase.send_if_modified(|phase| {
+                shared.phase.send_if_modified(|phase| {
                     let starts = *phase == Phase::Starting;
                     if starts {
                         *phase = Phase::Running;
@@ -208,34 +252,29 @@ impl State {
                 self.tell(|_| true, || Message::Start);
             }
             Command::StopSources => {
-                let plan = self.shared.plan.clone();
-                let source = |vertex| plan.stages.get(&vertex).is_some_and(|s| s.factory.origin() != Origin::Links);
-                self.tell(source, || Message::Stop);
+                self.tell(|vertex| shared.outline.sources.contains(&vertex), || Message::Stop);
             }
             Command::Probe { vertex, round } => self.tell(|other| other == vertex, || Message::Probe { round }),
             Command::Finish { vertex } => self.tell(|other| other == vertex, || Message::Finish),
             Command::GiveUp => {
-                self.given_up.store(true, Ordering::Release);
-                self.roster.mailboxes.values().flatten().for_each(Mailbox::kill);
+                self.alive.given_up.store(true, Ordering::Release);
+                self.roster.mailboxes.values().flatten().for_each(Mailbox::give_up);
                 let own = own.clone();
-                actor::later(GIVE_UP, move || drop(own.cast(Event::Expired)));
+                actor::later(shared.patience, move || drop(own.cast(Event::Expired)));
             }
             Command::End(ending) => {
                 if let Ending::Failed { stuck, .. } = &ending {
                     for worker in stuck {
-                        let (vertex, worker) = (self.shared.plan.name(worker.vertex), worker.index);
+                        let (vertex, worker) = (shared.outline.name(worker.vertex), worker.index);
                         warn!(vertex, worker, "An operation has not returned; its thread is left behind");
                     }
                 }
-                // The first and only writer.
-                let _ = self.shared.ended.set(Instant::now());
-                let failure = self.shared.failure(&ending);
-                let phase = match (failure, ending) {
+                let failure = shared.failure(&ending);
+                shared.end(match (failure, ending) {
                     (Some(failure), _) => Phase::Failed(failure),
                     (None, Ending::Completed) => Phase::Completed,
                     (None, _) => Phase::Stopped,
-                };
-                self.shared.phase.send_replace(phase);
+                });
                 own.stop(None);
             }
         }
@@ -274,7 +313,7 @@ impl DeploymentHandle {
 
     /// What strategies could not do as wished, such as finding a node with a tag.
     pub fn warnings(&self) -> &[String] {
-        &self.shared.plan.warnings
+        &self.shared.outline.warnings
     }
 
     /// How it stands. Counts lag behind by a batch or so.
@@ -293,7 +332,7 @@ impl DeploymentHandle {
     pub fn activity(&self) -> Vec<WorkerActivity> {
         let activity = |(id, cell): (&WorkerId, &Arc<ProgressCell>)| WorkerActivity {
             id: *id,
-            vertex: self.shared.plan.name(id.vertex).to_owned(),
+            vertex: self.shared.outline.name(id.vertex).to_owned(),
             node: self.shared.node_of(*id),
             calls: cell.calls(),
         };

@@ -39,9 +39,9 @@ impl Mailbox {
         }
     }
 
-    /// Ends the worker at once, whatever waits.
-    pub fn kill(&self) {
-        self.actor.kill();
+    /// Ends the worker when it has handled what it is at, whatever waits.
+    pub fn give_up(&self) {
+        self.actor.stop(None);
     }
 }
 
@@ -118,6 +118,11 @@ impl Flow {
     /// Whether something waits for credit.
     pub fn is_blocked(&self) -> bool {
         self.lock().waiting > 0
+    }
+
+    /// Whether the deployment has been given up, so that there is no point in going on.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
     }
 
     /// Batches for workers of the same vertex, ever.

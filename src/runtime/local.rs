@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::deployment::{DeploymentHandle, Shared, Start, Supervisor, workers_of};
+use super::deployment::{Alive, DeploymentHandle, Shared, Start, Supervisor};
 use super::plan::Plan;
 use super::status::{DeploymentStatus, Phase};
 use super::wiring::Meters;
-use crate::actor::{self, Census};
+use crate::actor::{self, Census, Executor};
 use crate::id::{DeploymentId, NodeId, Tag};
 use crate::workflow::{Cluster, Error, NodeInfo, Result, Workflow};
 
@@ -21,18 +21,26 @@ use crate::workflow::{Cluster, Error, NodeInfo, Result, Workflow};
 pub struct Settings {
     /// Workers that a strategy places for each vertex when it uses all cores. Default: the processors of the machine.
     pub cores: usize,
-    /// Threads that run workers. Default: the processors of the machine.
+    /// Threads that run the workers of a deployment, if it has so many. Each deployment has threads of its own, which
+    /// the system lets share the processors. Default: the processors of the machine.
     pub threads: usize,
     /// The name of the node, for errors and status. Default: `local`.
     pub name: String,
     /// The tags of the node. Default: none.
     pub tags: Vec<Tag>,
+    /// How long workers have to end when a deployment has failed or is aborted. An operation that has not returned by
+    /// then is left behind. Default: 5 s.
+    pub patience: Duration,
 }
+
+/// The default of [`Settings::patience`]: as long as somebody would wait who has just given up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Default for Settings {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Settings { cores: processors, threads: processors, name: "local".to_owned(), tags: Vec::new() }
+        let name = "local".to_owned();
+        Settings { cores: processors, threads: processors, name, tags: Vec::new(), patience: PATIENCE }
     }
 }
 
@@ -58,8 +66,6 @@ impl Default for Settings {
 pub struct Runtime {
     settings: Settings,
     cluster: Cluster,
-    /// Where workers run; taken when the runtime is dropped.
-    data: Option<tokio::runtime::Runtime>,
     /// Where supervisors run, on a thread of their own, until the sender is dropped.
     control: tokio::runtime::Handle,
     leave: Option<tokio::sync::oneshot::Sender<()>>,
@@ -96,12 +102,6 @@ impl Runtime {
             tags: settings.tags.clone(),
         };
         let cluster = Cluster::new(vec![node])?;
-        let data = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(settings.threads.max(1))
-            .thread_name("skitter-worker")
-            .enable_time()
-            .build()
-            .map_err(refused)?;
         let control = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(refused)?;
         let handle = control.handle().clone();
         let (leave, left) = tokio::sync::oneshot::channel::<()>();
@@ -113,7 +113,6 @@ impl Runtime {
         Ok(Runtime {
             settings,
             cluster,
-            data: Some(data),
             control: handle,
             leave: Some(leave),
             deployments: Mutex::default(),
@@ -131,24 +130,28 @@ impl Runtime {
     /// workers there are; these are prepared and started in the background.
     ///
     /// # Errors
-    /// When a port of the workflow is open, or a strategy refuses.
+    /// When a port of the workflow is open, a strategy refuses, or the system refuses threads.
     pub fn deploy(&self, name: &str, workflow: Workflow) -> Result<DeploymentHandle> {
-        let plan = actor::catch(|| Plan::new(&workflow, &self.cluster)).map_err(Error::Panic)??;
-        let workers = plan.stages.values().flat_map(|stage| workers_of(stage.vertex, stage.workers.len()));
+        let Plan { outline, stages } = Plan::new(&workflow, &self.cluster)?;
+        let progress: BTreeMap<_, _> =
+            outline.ids(outline.workers.keys()).map(|worker| (worker, Arc::default())).collect();
+        let threads = self.settings.threads.clamp(1, progress.len().max(1));
+        let refused = |error: std::io::Error| Error::Runtime(error.to_string());
+        let executor = Executor::new("skitter-worker", threads).map_err(refused)?;
         let shared = Arc::new(Shared {
             id: DeploymentId(self.next.fetch_add(1, Ordering::Relaxed)),
             name: name.to_owned(),
             nodes: BTreeMap::from([(NodeId::LOCAL.number, self.settings.name.clone())]),
             meters: Meters::default(),
-            progress: workers.map(|id| (id, Arc::default())).collect(),
+            progress,
             phase: watch::Sender::new(Phase::Starting),
             began: Instant::now(),
             ended: OnceLock::new(),
-            census: self.census.clone(),
-            plan,
+            patience: self.settings.patience,
+            outline: Arc::new(outline),
         });
-        let Some(data) = &self.data else { return Err(Error::Aborted) };
-        let start = Start { shared: Arc::clone(&shared), data: data.handle().clone() };
+        let alive = Alive::new(Arc::clone(&shared), executor, self.census.enter());
+        let start = Start { alive, stages, census: self.census.clone() };
         let _control = self.control.enter();
         let supervisor = actor::spawn_at_once(Supervisor, start).map_err(|error| Error::Runtime(error.to_string()))?;
         let handle = DeploymentHandle { shared, supervisor };
@@ -174,8 +177,14 @@ impl Runtime {
                 let _ = deployment.ended().await;
             }
         };
-        let deadline = Instant::now() + limit;
-        super::block_until(all, deadline).is_some()
+        match Instant::now().checked_add(limit) {
+            Some(deadline) => super::block_until(all, deadline).is_some(),
+            // Longer than there are clocks.
+            None => {
+                super::block_on(all);
+                true
+            }
+        }
     }
 
     /// How many actors and threads of deployments live. None is left once all deployments have ended; tests check that.
@@ -191,10 +200,7 @@ impl Drop for Runtime {
                 deployment.abort();
             }
         }
-        if let Some(data) = self.data.take() {
-            // Waits for nobody: an operation may not return, and this may be an async context.
-            data.shutdown_background();
-        }
+        // The thread of the supervisors ends, and with it what they hold.
         self.leave.take();
     }
 }

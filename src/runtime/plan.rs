@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::VertexId;
-use crate::workflow::{Cluster, Error, Origin, Result, StageFactory, Survey, VertexInfo, Workers, Workflow};
+use crate::actor;
+use crate::id::{VertexId, WorkerId};
+use crate::workflow::{
+    Cluster, Error, Origin, Result, StageFactory, Survey, VertexInfo, WorkerInfo, Workers, Workflow,
+};
 
 /// A vertex that has workers.
 #[derive(Clone)]
@@ -31,8 +34,19 @@ impl std::fmt::Debug for PlannedStage {
 /// All workers of a workflow.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub vertices: Vec<VertexInfo>,
+    pub outline: Outline,
     pub stages: BTreeMap<VertexId, PlannedStage>,
+}
+
+/// What there is to say about a plan. Holds nothing of user code's, so that what operations hold is dropped when their
+/// deployment has ended, however long somebody keeps asking about it.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    pub vertices: Vec<VertexInfo>,
+    /// The workers of each vertex that has any.
+    pub workers: BTreeMap<VertexId, Workers>,
+    /// The vertices that records come from.
+    pub sources: Vec<VertexId>,
     /// What could not be done as wished.
     pub warnings: Vec<String>,
 }
@@ -41,43 +55,14 @@ impl Plan {
     /// Asks the strategies of a workflow.
     ///
     /// # Errors
-    /// When a port is open, or a strategy refuses or names no worker.
+    /// When a port is open, or a strategy refuses, panics or names no worker.
     pub fn new(workflow: &Workflow, cluster: &Cluster) -> Result<Plan> {
         workflow.closed()?;
         let vertices = workflow.vertices().to_vec();
-        let mut plan = Plan { vertices, stages: BTreeMap::new(), warnings: Vec::new() };
+        let outline = Outline { vertices, workers: BTreeMap::new(), sources: Vec::new(), warnings: Vec::new() };
+        let mut plan = Plan { outline, stages: BTreeMap::new() };
         for (vertex, offset, factory) in workflow.stages() {
-            let info = &plan.vertices[vertex.0 as usize];
-            let refuse = |reason: String| Error::Vertex { vertex: info.name.clone(), reason };
-            let deployment = factory
-                .deploy(&cluster.with_parallelism(info.parallelism))
-                .map_err(|error| refuse(error.to_string()))?;
-            if deployment.workers.is_empty() {
-                return Err(refuse(format!("strategy `{}` placed no worker", info.strategy)));
-            }
-            let strangers =
-                |worker: &&crate::workflow::WorkerInfo| !cluster.nodes().iter().any(|n| n.id == worker.node);
-            if let Some(stranger) = deployment.workers.iter().find(strangers) {
-                let number = stranger.node.number;
-                return Err(refuse(format!(
-                    "strategy `{}` placed a worker on node {number}, which is not there",
-                    info.strategy
-                )));
-            }
-            plan.warnings
-                .extend(deployment.warnings.iter().map(|warning| format!("vertex `{}`: {warning}", info.name)));
-            let mut survey = Survey::new(offset);
-            factory.survey(&mut survey);
-            let stage = PlannedStage {
-                vertex,
-                offset,
-                factory: Arc::clone(factory),
-                workers: deployment.workers.into(),
-                channels: usize::from(factory.origin() == Origin::Listen),
-                receivers: survey.receivers,
-                blocks: survey.blocks,
-            };
-            plan.stages.insert(vertex, stage);
+            plan.add(vertex, offset, factory, cluster)?;
         }
         let ends: Vec<(VertexId, usize)> =
             plan.stages.values().flat_map(|s| s.receivers.iter().map(|to| (*to, s.workers.len()))).collect();
@@ -90,8 +75,65 @@ impl Plan {
         Ok(plan)
     }
 
+    fn add(&mut self, vertex: VertexId, offset: u32, factory: &Arc<dyn StageFactory>, cluster: &Cluster) -> Result<()> {
+        let Plan { outline, stages } = self;
+        let info = &outline.vertices[vertex.0 as usize];
+        let refuse = |reason: String| Error::Vertex { vertex: info.name.clone(), reason };
+        let mut survey = Survey::new(offset);
+        let deployment = actor::catch(|| {
+            factory.survey(&mut survey);
+            factory.deploy(&cluster.with_parallelism(info.parallelism))
+        });
+        let deployment = deployment.unwrap_or_else(|message| Err(Error::Panic(message)));
+        let deployment = deployment.map_err(|error| refuse(error.to_string()))?;
+        if deployment.workers.is_empty() {
+            return Err(refuse(format!("strategy `{}` placed no worker", info.strategy)));
+        }
+        let is_stranger = |worker: &&WorkerInfo| !cluster.nodes().iter().any(|node| node.id == worker.node);
+        if let Some(stranger) = deployment.workers.iter().find(is_stranger) {
+            let (strategy, number) = (&info.strategy, stranger.node.number);
+            return Err(refuse(format!("strategy `{strategy}` placed a worker on node {number}, which is not there")));
+        }
+        let named = deployment.warnings.iter().map(|warning| format!("vertex `{}`: {warning}", info.name));
+        outline.warnings.extend(named);
+        let workers: Workers = deployment.workers.into();
+        outline.workers.insert(vertex, Arc::clone(&workers));
+        if factory.origin() != Origin::Links {
+            outline.sources.push(vertex);
+        }
+        let stage = PlannedStage {
+            vertex,
+            offset,
+            factory: Arc::clone(factory),
+            workers,
+            channels: usize::from(factory.origin() == Origin::Listen),
+            receivers: survey.receivers,
+            blocks: survey.blocks,
+        };
+        stages.insert(vertex, stage);
+        Ok(())
+    }
+}
+
+impl Outline {
     /// The name of a vertex.
     pub fn name(&self, vertex: VertexId) -> &str {
         self.vertices.get(vertex.0 as usize).map_or("?", |info| info.name.as_str())
     }
+
+    /// A worker, if it is there.
+    pub fn worker(&self, id: WorkerId) -> Option<&WorkerInfo> {
+        self.workers.get(&id.vertex)?.get(id.index as usize)
+    }
+
+    /// The numbers of the workers of these vertices.
+    pub fn ids<'a>(&'a self, vertices: impl IntoIterator<Item = &'a VertexId>) -> impl Iterator<Item = WorkerId> {
+        let count = |vertex| self.workers.get(&vertex).map_or(0, |workers| workers.len());
+        vertices.into_iter().flat_map(move |vertex| workers_of(*vertex, count(*vertex)))
+    }
+}
+
+/// The numbers of the workers of a vertex.
+pub fn workers_of(vertex: VertexId, count: usize) -> impl Iterator<Item = WorkerId> {
+    (0..count as u32).map(move |index| WorkerId { vertex, index })
 }

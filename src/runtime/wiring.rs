@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flow::{Flow, Mailbox};
-use super::plan::Plan;
+use super::plan::Outline;
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::workflow::{Meter, Post, Wiring, Workers};
 
 /// All workers of a deployment and how to reach them.
 pub struct Roster {
-    pub plan: Plan,
+    pub outline: Arc<Outline>,
     pub mailboxes: BTreeMap<VertexId, Vec<Mailbox>>,
     /// The counters of each vertex, by worker.
     pub meters: Meters,
@@ -54,8 +54,7 @@ impl Wires {
 
 impl Wiring for Wires {
     fn node(&self) -> NodeId {
-        let stage = self.roster.plan.stages.get(&self.id.vertex);
-        stage.and_then(|stage| stage.workers.get(self.id.index as usize)).map_or(NodeId::LOCAL, |worker| worker.node)
+        self.roster.outline.worker(self.id).map_or(NodeId::LOCAL, |worker| worker.node)
     }
 
     fn index(&self) -> usize {
@@ -63,7 +62,7 @@ impl Wiring for Wires {
     }
 
     fn workers(&self, vertex: VertexId) -> Workers {
-        self.roster.plan.stages.get(&vertex).map_or_else(|| Arc::from([]), |stage| Arc::clone(&stage.workers))
+        self.roster.outline.workers.get(&vertex).map_or_else(|| Arc::from([]), Arc::clone)
     }
 
     fn post(&mut self, vertex: VertexId) -> Box<dyn Post> {

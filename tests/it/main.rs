@@ -5,9 +5,11 @@
 
 mod building;
 mod cli;
+mod faults;
 mod graphs;
 mod outside;
 mod placement;
 mod runtime;
 mod strategies;
 mod strategy_of_a_user;
+mod support;

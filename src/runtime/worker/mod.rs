@@ -3,33 +3,29 @@
 //! It handles one message at a time and never waits for credit between two of them: what it cannot send is kept in its
 //! [`Flow`], and until that has left it puts aside what its senders send, which holds their credit back.
 
+mod call;
+mod turn;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use self::call::guarded;
+use self::turn::Turn;
 use super::coordinator::Event;
 use super::flow::{Flow, Mailbox, ProgressCell};
 use super::intake;
 use super::plan::PlannedStage;
 use super::window::Window;
 use super::wiring::{Roster, Wires};
-use crate::actor::{self, Actor, ActorProcessingErr, ActorRef, Census, Resident};
+use crate::actor::{Actor, ActorProcessingErr, ActorRef, Census, Resident};
 use crate::id::WorkerId;
-use crate::workflow::{Batch, Error, Failure, Flush, Opening, Origin, Pull, Stage, take_blame};
+use crate::workflow::{Batch, Error, Flush, Opening, Origin, Stage};
 
 /// How long a busy worker keeps what has not filled a batch: the latency that a record has at most on account of
 /// batches, at a cost of a thousand flushes a second.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
-
-/// How long a source should produce at once: long enough that a change of task (1 µs) is little beside it, short enough
-/// that others, and messages to the source, do not wait long.
-const SLICE: Duration = Duration::from_micros(100);
-
-/// Records that a source is asked for at first, at least and at most, in a slice.
-const FIRST_BUDGET: usize = 4096;
-const LEAST_BUDGET: usize = 64;
-const MOST_BUDGET: usize = 1 << 16;
 
 /// What a worker is told.
 pub enum Message {
@@ -70,15 +66,6 @@ enum Phase {
     Ended,
 }
 
-/// Whether a source is about to be asked again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// No: it has no turn before it is started, or it waits for credit.
-    Parked,
-    /// A [`Message::Continue`] is on its way.
-    Called,
-}
-
 /// The worker actor.
 pub struct Worker;
 
@@ -95,8 +82,16 @@ pub struct Arguments {
     pub waiting: Arc<AtomicUsize>,
 }
 
+/// What the actor keeps: a worker, until it has ended. What is left here then goes to the supervisor, which must not be
+/// made to run destructors of user code.
+pub struct Slot {
+    worker: Option<State>,
+    waiting: Arc<AtomicUsize>,
+    _resident: Resident,
+}
+
 /// What a worker keeps.
-pub struct State {
+struct State {
     arguments: Arguments,
     own: Mailbox,
     stage: Option<Box<dyn Stage>>,
@@ -110,61 +105,77 @@ pub struct State {
     from_peers: u64,
     /// Something has happened since the coordinator was told how much went to and came from peers.
     unreported: bool,
-    started: Instant,
+    /// When it was started; before that somebody may not be prepared yet, so nothing leaves.
+    started: Option<Instant>,
     flushed: Instant,
-    /// When a source's slice began, and the records that it is to have.
-    sliced: Instant,
-    budget: usize,
     listener: Option<intake::Closer>,
-    _resident: Resident,
 }
 
 impl Actor for Worker {
     type Msg = Message;
-    type State = State;
+    type State = Slot;
     type Arguments = Arguments;
 
-    async fn pre_start(&self, own: ActorRef<Message>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(&self, own: ActorRef<Message>, arguments: Arguments) -> Result<Slot, ActorProcessingErr> {
         let now = Instant::now();
-        Ok(State {
-            own: Mailbox::new(own, Arc::clone(&arguments.waiting)),
+        let (waiting, resident) = (Arc::clone(&arguments.waiting), arguments.census.enter());
+        let worker = State {
+            own: Mailbox::new(own, Arc::clone(&waiting)),
             stage: None,
             phase: Phase::Empty,
             channels_left: arguments.stage.channels,
             aside: VecDeque::new(),
-            turn: Turn::Parked,
+            turn: Turn::new(now),
             stopping: false,
             from_peers: 0,
             unreported: false,
-            started: now,
+            started: None,
             flushed: now,
-            sliced: now,
-            budget: FIRST_BUDGET,
             listener: None,
-            _resident: arguments.census.enter(),
             arguments,
-        })
+        };
+        Ok(Slot { worker: Some(worker), waiting, _resident: resident })
     }
 
     async fn handle(
         &self,
         own: ActorRef<Message>,
         message: Message,
-        state: &mut State,
+        slot: &mut Slot,
     ) -> Result<(), ActorProcessingErr> {
-        state.arguments.waiting.fetch_sub(1, Ordering::AcqRel);
-        if state.phase != Phase::Ended {
-            match message {
-                Message::Continue => state.produce().await,
-                message => state.take(message),
-            }
-            state.rest();
+        slot.waiting.fetch_sub(1, Ordering::AcqRel);
+        let Some(worker) = &mut slot.worker else { return Ok(()) };
+        match message {
+            Message::Continue => worker.produce().await,
+            message => worker.take(message),
         }
-        if state.phase == Phase::Ended {
-            state.arguments.progress.end();
+        worker.rest();
+        if worker.phase == Phase::Ended {
+            slot.clear();
             own.stop(None);
         }
         Ok(())
+    }
+
+    /// Also when it was given up.
+    async fn post_stop(&self, _own: ActorRef<Message>, slot: &mut Slot) -> Result<(), ActorProcessingErr> {
+        slot.clear();
+        Ok(())
+    }
+}
+
+impl Slot {
+    fn clear(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            let (blocks, progress) = (worker.arguments.stage.blocks, Arc::clone(&worker.arguments.progress));
+            progress.enter();
+            // The deployment has failed, or nothing of it is left: a destructor that panics has nobody to tell.
+            drop(guarded(blocks, || {
+                drop(worker);
+                Ok(())
+            }));
+            progress.end();
+        }
     }
 }
 
@@ -195,26 +206,28 @@ impl State {
         let stage = &self.arguments.stage;
         let (factory, offset) = (Arc::clone(&stage.factory), stage.offset);
         self.arguments.progress.enter();
-        let opened = guarded(true, || factory.open(&mut Opening::new(&mut wires, offset)));
+        let opened = guarded(true, || {
+            let stage = factory.open(&mut Opening::new(&mut wires, offset))?;
+            let progress = stage.progress();
+            Ok((stage, progress))
+        });
         self.arguments.progress.leave();
-        match self.checked(opened) {
-            Some(stage) => {
-                if let Some(progress) = stage.progress() {
-                    self.arguments.progress.set(progress);
-                }
-                self.stage = Some(stage);
-                self.phase = Phase::Running;
-                (self.arguments.tell)(Event::Opened(self.arguments.id));
+        if let Some((stage, progress)) = self.checked(opened) {
+            if let Some(progress) = progress {
+                self.arguments.progress.set(progress);
             }
-            None => self.phase = Phase::Ended,
+            self.stage = Some(stage);
+            self.phase = Phase::Running;
+            (self.arguments.tell)(Event::Opened(self.arguments.id));
         }
     }
 
+    /// Others may have been started before it, so it may have been sent all that it will ever be sent.
     fn start(&mut self) {
-        self.started = Instant::now();
+        self.started = Some(Instant::now());
         match self.arguments.stage.factory.origin() {
             // A vertex that nothing is linked to has no end to wait for.
-            Origin::Links if self.channels_left == 0 => self.all_ended(),
+            Origin::Links if self.arguments.stage.channels == 0 => self.all_ended(),
             Origin::Links => {}
             Origin::Produce => self.call(),
             Origin::Listen => {
@@ -225,75 +238,6 @@ impl State {
                 }
             }
         }
-    }
-
-    /// Asks for a turn behind what waits in the mailbox.
-    fn call(&mut self) {
-        self.turn = Turn::Called;
-        self.own.send(Message::Continue);
-    }
-
-    /// Lets the source produce until something else wants attention.
-    async fn produce(&mut self) {
-        self.turn = Turn::Parked;
-        self.sliced = Instant::now();
-        loop {
-            if self.phase != Phase::Running {
-                return;
-            }
-            if self.stopping {
-                self.all_ended();
-                return;
-            }
-            let budget = self.budget;
-            let Some(pull) = self.run(|stage| stage.produce(budget)) else { return };
-            let now = self.measure();
-            if let Some(progress) = self.stage.as_ref().and_then(|stage| stage.progress()) {
-                self.arguments.progress.set(progress);
-            }
-            match pull {
-                Pull::More => self.flush_if_due(now),
-                Pull::Again | Pull::After(_) => self.flush_idle(),
-                Pull::End => {
-                    self.all_ended();
-                    return;
-                }
-            }
-            if self.arguments.flow.is_blocked() {
-                self.budget = (budget / 2).max(FIRST_BUDGET.min(budget));
-                return;
-            }
-            if let Pull::After(delay) = pull {
-                self.call_after(delay);
-                return;
-            }
-            // Receivers that this slice has woken run now, on this thread, while their batches are in its cache.
-            tokio::task::yield_now().await;
-            self.sliced = Instant::now();
-            if self.arguments.waiting.load(Ordering::Acquire) > 0 {
-                self.call();
-                return;
-            }
-        }
-    }
-
-    /// Sets the budget of the next slice by the time that the last one took.
-    fn measure(&mut self) -> Instant {
-        let now = Instant::now();
-        let took = now - self.sliced;
-        if took < SLICE / 2 {
-            self.budget = (self.budget * 2).min(MOST_BUDGET);
-        } else if took > SLICE * 2 {
-            self.budget = (self.budget / 2).max(LEAST_BUDGET);
-        }
-        self.sliced = now;
-        now
-    }
-
-    fn call_after(&mut self, delay: Duration) {
-        self.turn = Turn::Called;
-        let own = self.own.clone();
-        actor::later(delay, move || own.send(Message::Continue));
     }
 
     fn process(&mut self, mut batch: Box<dyn Batch>, window: &Window, peer: bool) {
@@ -335,9 +279,12 @@ impl State {
     }
 
     fn leave_if_empty(&mut self) {
-        if self.phase == Phase::Leaving && self.arguments.flow.pump() {
+        if self.phase != Phase::Leaving || !self.arguments.flow.pump() {
+            return;
+        }
+        // Before the receivers are told that all is well, because a destructor may panic.
+        if self.drop_stage().is_some() {
             self.arguments.flow.end();
-            self.stage = None;
             self.phase = Phase::Ended;
             (self.arguments.tell)(Event::Done(self.arguments.id));
         }
@@ -347,16 +294,15 @@ impl State {
         if !self.arguments.flow.pump() {
             return;
         }
-        while !self.arguments.flow.is_blocked() && self.phase != Phase::Ended {
+        while self.phase != Phase::Ended && !self.arguments.flow.is_blocked() && !self.arguments.flow.is_given_up() {
             match self.aside.pop_front() {
                 Some(Message::Batch { batch, window, peer }) => self.process(batch, &window, peer),
                 Some(_) => self.channel_ended(),
                 None => break,
             }
         }
-        let source = self.arguments.stage.factory.origin() == Origin::Produce;
-        if source && self.phase == Phase::Running && self.turn == Turn::Parked && !self.arguments.flow.is_blocked() {
-            self.call();
+        if self.phase == Phase::Running && !self.arguments.flow.is_blocked() {
+            self.resume();
         }
         self.leave_if_empty();
     }
@@ -372,7 +318,10 @@ impl State {
 
     /// Between two messages: what is kept leaves if there is nothing else to do, or if it has waited long enough.
     fn rest(&mut self) {
-        if !matches!(self.phase, Phase::Running | Phase::Draining) || self.turn == Turn::Called {
+        if !matches!(self.phase, Phase::Running | Phase::Draining)
+            || self.started.is_none()
+            || self.is_about_to_produce()
+        {
             return;
         }
         if self.arguments.waiting.load(Ordering::Acquire) == 0 && !self.is_blocked() {
@@ -388,60 +337,19 @@ impl State {
 
     fn flush_idle(&mut self) {
         self.flushed = Instant::now();
-        let now = self.flushed - self.started;
+        let now = self.since_start(self.flushed);
         self.run(|stage| stage.flush(Flush::Idle { now }));
     }
 
     fn flush_if_due(&mut self, now: Instant) {
         if now - self.flushed >= FLUSH_INTERVAL {
             self.flushed = now;
-            let now = now - self.started;
+            let now = self.since_start(now);
             self.run(|stage| stage.flush(Flush::Busy { now }));
         }
     }
 
-    /// Runs user code; what it fails or panics with fails the deployment.
-    fn run<R>(&mut self, work: impl FnOnce(&mut dyn Stage) -> Result<R, Failure>) -> Option<R> {
-        let stage = self.stage.as_deref_mut()?;
-        self.arguments.progress.enter();
-        let result = guarded(self.arguments.stage.blocks, || work(stage));
-        self.arguments.progress.leave();
-        self.checked(result)
+    fn since_start(&self, now: Instant) -> Duration {
+        self.started.map_or(Duration::ZERO, |started| now - started)
     }
-
-    fn checked<R>(&mut self, result: Result<R, Failure>) -> Option<R> {
-        match result {
-            Ok(result) => Some(result),
-            Err(failure) => {
-                self.end_with(failure);
-                None
-            }
-        }
-    }
-
-    fn fail(&mut self, error: Error) {
-        self.end_with(Failure { vertex: self.arguments.id.vertex, error });
-    }
-
-    fn end_with(&mut self, mut failure: Failure) {
-        if failure.vertex == NOBODY {
-            failure.vertex = self.arguments.id.vertex;
-        }
-        self.phase = Phase::Ended;
-        if let Some(listener) = &self.listener {
-            listener.close();
-        }
-        (self.arguments.tell)(Event::Failed(self.arguments.id, failure));
-    }
-}
-
-/// Stands for the worker's own vertex where a panic passed through no user code.
-const NOBODY: crate::id::VertexId = crate::id::VertexId(u32::MAX);
-
-/// Runs user code and turns a panic into a failure. With `blocks` the executor is told that it may take long.
-fn guarded<R>(blocks: bool, work: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
-    take_blame();
-    let result = if blocks { tokio::task::block_in_place(|| actor::catch(work)) } else { actor::catch(work) };
-    result
-        .unwrap_or_else(|message| Err(Failure { vertex: take_blame().unwrap_or(NOBODY), error: Error::Panic(message) }))
 }
