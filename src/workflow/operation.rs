@@ -90,8 +90,8 @@ pub trait React: Operation {
     /// Handles a record.
     ///
     /// # Errors
-    /// An error fails the deployment. Other records may still be handed in before the worker stops, and some of what they
-    /// emit may still be delivered.
+    /// An error fails the deployment. Other records may still be handed in before the worker stops, and some of what
+    /// they emit may still be delivered.
     ///
     /// # Panics
     /// A panic is caught and fails the deployment with the vertex, the worker, the node and the message.

@@ -353,3 +353,6 @@ impl State {
         self.started.map_or(Duration::ZERO, |started| now - started)
     }
 }
+
+#[cfg(test)]
+mod tests;

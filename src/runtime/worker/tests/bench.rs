@@ -1,0 +1,355 @@
+//! One worker, with a test in place of its senders, receivers, peers and coordinator.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use super::super::*;
+use crate::actor::{self, Executor};
+use crate::codec::CodecError;
+use crate::id::VertexId;
+use crate::runtime::plan::Outline;
+use crate::runtime::wiring::Meters;
+use crate::workflow::{
+    Cluster, Deployment, Failure, Gate, Messages, Post, Progress, Pull, Result, StageFactory, Survey, Workers,
+};
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// So many batches with this label go to a receiver.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Emission {
+    pub(super) to: usize,
+    pub(super) count: usize,
+    pub(super) label: u64,
+}
+
+/// How often a stage was called.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub(super) drain: AtomicUsize,
+    pub(super) finish: AtomicUsize,
+    pub(super) flush: AtomicUsize,
+}
+
+/// A stage that emits what its messages say, and at its end what it is made with.
+struct Scripted {
+    out: Box<dyn Post>,
+    peers: Option<Box<dyn Post>>,
+    pulls: VecDeque<(Emission, Pull)>,
+    at_end: Emission,
+    calls: Arc<Calls>,
+}
+
+impl Scripted {
+    fn emit(&mut self, emission: Emission) {
+        for _ in 0..emission.count {
+            self.out.post(emission.to, Box::new(Messages(vec![emission.label])));
+        }
+    }
+}
+
+/// What travels to the worker: what it is to emit; and, between peers, to be sent on.
+type Told = Messages<(usize, usize, u64)>;
+
+fn told(emission: Emission) -> Box<dyn Batch> {
+    Box::new(Messages(vec![(emission.to, emission.count, emission.label)]))
+}
+
+impl Stage for Scripted {
+    fn process(&mut self, batch: &mut dyn Batch) -> Result<(), Failure> {
+        let told = batch.as_any_mut().downcast_mut::<Told>().expect("what was told");
+        for (to, count, label) in std::mem::take(&mut told.0) {
+            self.emit(Emission { to, count, label });
+            if let Some(peers) = &mut self.peers {
+                peers.post(1, Box::new(Messages(vec![label])));
+            }
+        }
+        Ok(())
+    }
+
+    fn produce(&mut self, _budget: usize) -> Result<Pull, Failure> {
+        let Some((emission, pull)) = self.pulls.pop_front() else { return Ok(Pull::End) };
+        self.emit(emission);
+        Ok(pull)
+    }
+
+    fn flush(&mut self, _due: Flush) -> Result<(), Failure> {
+        self.calls.flush.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), Failure> {
+        self.calls.drain.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.calls.finish.fetch_add(1, Ordering::SeqCst);
+        self.emit(self.at_end);
+        Ok(())
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+}
+
+struct Recipe {
+    origin: Origin,
+    peers: bool,
+    stage: Mutex<Option<Box<dyn Stage>>>,
+}
+
+impl StageFactory for Recipe {
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn peers(&self) -> bool {
+        self.peers
+    }
+
+    fn deploy(&self, _cluster: &Cluster) -> Result<Deployment> {
+        Ok(Deployment::default())
+    }
+
+    fn survey(&self, _survey: &mut Survey) {}
+
+    fn open(&self, _opening: &mut Opening<'_>) -> Result<Box<dyn Stage>, Failure> {
+        Ok(self.stage.lock().unwrap_or_else(PoisonError::into_inner).take().expect("opened once"))
+    }
+
+    fn listen(&self, _workers: &Workers, _index: usize, _gate: Box<dyn Gate>) -> Result<()> {
+        Ok(())
+    }
+
+    fn decode(&self, _bytes: &[u8]) -> Result<Box<dyn Batch>, CodecError> {
+        Ok(Box::new(Messages::<u64>(Vec::new())))
+    }
+}
+
+enum Heard {
+    At(usize, Message),
+    Event(Event),
+}
+
+/// A receiver that tells the test what it is sent.
+struct Ear(usize, SyncSender<Heard>);
+
+impl Actor for Ear {
+    type Msg = Message;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _own: ActorRef<Message>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn handle(&self, _own: ActorRef<Message>, message: Message, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        // A test that has failed does not listen any more.
+        drop(self.1.try_send(Heard::At(self.0, message)));
+        Ok(())
+    }
+}
+
+/// What the worker under test is.
+#[derive(Clone, Debug)]
+pub(super) struct Kind {
+    pub(super) origin: Origin,
+    pub(super) peers: bool,
+    pub(super) channels: usize,
+    pub(super) receivers: usize,
+    pub(super) pulls: Vec<(Emission, Pull)>,
+    pub(super) at_end: Emission,
+}
+
+/// The test's side of a worker.
+pub(super) struct Bench {
+    pub(super) worker: Mailbox,
+    roster: Arc<Roster>,
+    heard: Receiver<Heard>,
+    census: Census,
+    pub(super) calls: Arc<Calls>,
+    /// What each receiver got, in order; the last one is the peer.
+    pub(super) got: Vec<Vec<u64>>,
+    ends: Vec<usize>,
+    /// Batches that were not given back.
+    pub(super) held: Vec<(usize, Arc<Window>)>,
+    done: bool,
+    /// The peer, which is the test, sends no more.
+    peer_drained: bool,
+    /// Batches that it sent to and received from its peer, as it said last.
+    drained: Option<(u64, u64)>,
+    /// Batches sent as a peer.
+    sent_as_peer: u64,
+    /// What it gives back to.
+    window: Arc<Window>,
+    ears: Vec<Mailbox>,
+    _executor: Executor,
+}
+
+impl Bench {
+    pub(super) fn new(kind: Kind) -> Bench {
+        let executor = Executor::new("test", 2).expect("threads");
+        let (tell, heard) = sync_channel(1 << 16);
+        let census = Census::new();
+        let calls = Arc::new(Calls::default());
+        let recipe = Arc::new(Recipe { origin: kind.origin, peers: kind.peers, stage: Mutex::new(None) });
+        let (id, waiting) = (WorkerId { vertex: VertexId(1), index: 0 }, Arc::new(AtomicUsize::new(0)));
+        let flow = Flow::new(Arc::default());
+        let events = tell.clone();
+        let arguments = Arguments {
+            id,
+            stage: PlannedStage {
+                vertex: id.vertex,
+                offset: 0,
+                factory: Arc::<Recipe>::clone(&recipe),
+                workers: Arc::from([]),
+                channels: kind.channels,
+                receivers: Vec::new(),
+                blocks: false,
+            },
+            flow: flow.clone(),
+            progress: Arc::default(),
+            census: census.clone(),
+            tell: Arc::new(move |event| drop(events.try_send(Heard::Event(event)))),
+            waiting: Arc::clone(&waiting),
+        };
+        let receivers = kind.receivers;
+        let start = executor.run(async move {
+            let mut ears = Vec::new();
+            for number in 0..=receivers {
+                let ear = actor::spawn(Ear(number, tell.clone()), (), None).await.expect("an actor");
+                ears.push(Mailbox::new(ear, Arc::default()));
+            }
+            (actor::spawn(Worker, arguments, None).await.expect("an actor"), ears)
+        });
+        let (worker, ears) = crate::runtime::block_on(start).expect("no panic");
+        let worker = Mailbox::new(worker, waiting);
+        let out = flow.link(&worker, &ears[..receivers], false);
+        let peer = &ears[receivers..];
+        let peers = kind.peers.then(|| flow.link(&worker, &[peer[0].clone(), peer[0].clone()], true));
+        let stage = Scripted { out, peers, pulls: kind.pulls.into(), at_end: kind.at_end, calls: Arc::clone(&calls) };
+        *recipe.stage.lock().expect("no panic") = Some(Box::new(stage));
+        let outline = Outline {
+            vertices: Vec::new(),
+            workers: std::collections::BTreeMap::new(),
+            sources: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let roster = Arc::new(Roster {
+            outline: Arc::new(outline),
+            mailboxes: std::collections::BTreeMap::new(),
+            meters: Meters::default(),
+        });
+        let window = Arc::new(Window::new(0, || {}));
+        Bench {
+            worker,
+            roster,
+            heard,
+            census,
+            calls,
+            got: vec![Vec::new(); receivers + 1],
+            ends: vec![0; receivers + 1],
+            held: Vec::new(),
+            done: false,
+            peer_drained: false,
+            drained: None,
+            sent_as_peer: 0,
+            window,
+            ears,
+            _executor: executor,
+        }
+    }
+
+    pub(super) fn open(&self) {
+        self.worker.send(Message::Open(Arc::clone(&self.roster)));
+    }
+
+    pub(super) fn send(&mut self, emission: Emission, peer: bool) {
+        let window = Arc::clone(&self.window);
+        self.sent_as_peer += u64::from(peer);
+        self.worker.send(Message::Batch { batch: told(emission), window, peer });
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::At(at, Message::Batch { mut batch, window, .. }) => {
+                let labels = batch.as_any_mut().downcast_mut::<Messages<u64>>().expect("labels");
+                self.got[at].append(&mut labels.0);
+                self.held.push((at, window));
+            }
+            Heard::At(at, Message::End) => self.ends[at] += 1,
+            Heard::At(..) => panic!("a receiver is told what is not for it"),
+            Heard::Event(Event::Done(_)) => self.done = true,
+            Heard::Event(Event::Drained { sent, received, .. }) => self.drained = Some((sent, received)),
+            Heard::Event(Event::Failed(_, failure)) => panic!("{failure:?}"),
+            Heard::Event(_) => {}
+        }
+        self.finish_if_at_rest();
+    }
+
+    /// As the coordinator does, where there is one other peer, which answers nothing.
+    fn finish_if_at_rest(&mut self) {
+        let arrived = self.got.last().map_or(0, Vec::len) as u64;
+        if self.peer_drained && self.drained == Some((arrived, self.sent_as_peer)) {
+            self.drained = None;
+            self.worker.send(Message::Finish);
+        }
+    }
+
+    /// Takes in what has come so far.
+    pub(super) fn listen(&mut self) {
+        while let Ok(heard) = self.heard.try_recv() {
+            self.hear(heard);
+        }
+    }
+
+    /// Waits for what comes until this holds.
+    pub(super) fn listen_until(&mut self, holds: impl Fn(&Bench) -> bool) {
+        while !holds(self) {
+            let heard = self.heard.recv_timeout(PATIENCE).expect("in time");
+            self.hear(heard);
+        }
+    }
+
+    /// Waits until it has flushed.
+    pub(super) fn await_flush(&self) {
+        let limit = Instant::now() + PATIENCE;
+        while self.calls.flush.load(Ordering::SeqCst) == 0 {
+            assert!(Instant::now() < limit, "it does not flush");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for what comes, and gives all credit back, until the worker is done and has told all receivers.
+    pub(super) fn complete(&mut self) {
+        let receivers = self.ears.len() - 1;
+        self.peer_drained = true;
+        self.finish_if_at_rest();
+        while !self.done || self.ends[..receivers].contains(&0) {
+            for (_, window) in self.held.drain(..) {
+                window.give_back(None);
+            }
+            let heard = self.heard.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+                panic!("it stands still: {:?} ended, {:?} got, {:?}", self.ends, self.got, self.calls)
+            });
+            self.hear(heard);
+        }
+        assert!(self.ends[..receivers].iter().all(|ends| *ends == 1), "{:?}", self.ends);
+        assert_eq!(self.ends[receivers], 0, "peers are not told");
+        let limit = Instant::now() + PATIENCE;
+        while self.census.living() > 0 {
+            assert!(Instant::now() < limit, "the actor is left");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.worker.give_up();
+        self.ears.iter().for_each(Mailbox::give_up);
+    }
+}
