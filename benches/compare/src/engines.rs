@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
-use crate::jobs::{Job, Run};
 use crate::hand;
+use crate::jobs::{Job, Run};
 #[cfg(feature = "peers")]
 use crate::{renoir_engine, timely_engine};
 

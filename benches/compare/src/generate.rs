@@ -75,9 +75,7 @@ fn vocabulary(count: usize, random: &mut Random) -> Vec<String> {
             length = 25 + random.below(8);
         }
         loop {
-            let word: String = (0..length)
-                .map(|_| char::from(b'a' + random.below(26) as u8))
-                .collect();
+            let word: String = (0..length).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
             if seen.insert(word.clone()) {
                 words.push(word);
                 break;
@@ -99,8 +97,7 @@ impl Alias {
         let weights: Vec<f64> = (1..=count).map(|r| (r as f64).powf(-exponent)).collect();
         let mean = weights.iter().sum::<f64>() / count as f64;
         let mut slots: Vec<(f64, usize)> = weights.iter().map(|w| w / mean).zip(0..).collect();
-        let (mut small, mut large): (Vec<usize>, Vec<usize>) =
-            (0..count).partition(|&i| slots[i].0 < 1.0);
+        let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..count).partition(|&i| slots[i].0 < 1.0);
         while let (Some(poor), Some(&rich)) = (small.pop(), large.last()) {
             slots[poor].1 = rich;
             slots[rich].0 -= 1.0 - slots[poor].0;

@@ -171,15 +171,7 @@ mod tests {
 
     #[test]
     fn direct_functions_agree_with_the_hasher() {
-        for word in [
-            "",
-            "a",
-            "ab",
-            "abc",
-            "abcd",
-            "abcdefgh",
-            "abcdefghijklmnopq",
-        ] {
+        for word in ["", "a", "ab", "abc", "abcd", "abcdefgh", "abcdefghijklmnopq"] {
             assert_eq!(of_word(word), FastBuild.hash_one(word));
             for behind in ["", "xyzxyzxyzxyzxyzxyz"] {
                 let text = format!("-{word}{behind}");
@@ -191,9 +183,7 @@ mod tests {
 
     #[test]
     fn similar_words_differ() {
-        let words = [
-            "aab", "aba", "abb", "baa", "abcdefg", "gfedcba", "aaaa", "aaa",
-        ];
+        let words = ["aab", "aba", "abb", "baa", "abcdefg", "gfedcba", "aaaa", "aaa"];
         let hashes: std::collections::HashSet<u64> = words.iter().map(|w| of_word(w)).collect();
         assert_eq!(hashes.len(), words.len());
     }

@@ -74,25 +74,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Args::parse().command {
-        Command::Generate {
-            bytes,
-            words,
-            exponent,
-            output,
-        } => {
-            let text = generate::Text {
-                bytes,
-                words,
-                exponent,
-            };
+        Command::Generate { bytes, words, exponent, output } => {
+            let text = generate::Text { bytes, words, exponent };
             generate::generate(&text, &output).map_err(|error| error.to_string())
         }
-        Command::Run {
-            engine,
-            job,
-            input,
-            rate,
-        } => measure::run(engine, job, input, rate).and_then(|report| {
+        Command::Run { engine, job, input, rate } => measure::run(engine, job, input, rate).and_then(|report| {
             let line = serde_json::to_string(&report).map_err(|error| error.to_string())?;
             println!("{line}");
             Ok(())

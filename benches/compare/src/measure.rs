@@ -56,12 +56,7 @@ pub fn run(engine: Engine, job: Job, input: Option<PathBuf>, rate: u64) -> Resul
         None => PathBuf::new(),
     };
     let totals = Arc::new(Totals::default());
-    let run = Run {
-        job,
-        input,
-        rate,
-        totals: Arc::clone(&totals),
-    };
+    let run = Run { job, input, rate, totals: Arc::clone(&totals) };
     let (clock, cpu) = (Instant::now(), cpu_seconds());
     engine.run(&run);
     let (seconds, cpu_seconds) = (clock.elapsed().as_secs_f64(), cpu_seconds() - cpu);
@@ -87,16 +82,8 @@ pub fn run(engine: Engine, job: Job, input: Option<PathBuf>, rate: u64) -> Resul
 
 fn latency(totals: &Totals) -> Option<Latency> {
     let histogram = totals.latency.lock().expect("no panic under lock");
-    let us = |q| {
-        histogram
-            .as_ref()
-            .map(|h| h.value_at_quantile(q) as f64 / 1e3)
-    };
-    Some(Latency {
-        p50: us(0.5)?,
-        p99: us(0.99)?,
-        p999: us(0.999)?,
-    })
+    let us = |q| histogram.as_ref().map(|h| h.value_at_quantile(q) as f64 / 1e3);
+    Some(Latency { p50: us(0.5)?, p99: us(0.99)?, p999: us(0.999)? })
 }
 
 /// User and system time of this process.

@@ -42,12 +42,7 @@ pub enum Due {
 
 impl Pacer {
     pub fn new(rate: u64) -> Pacer {
-        Pacer {
-            rate,
-            total: rate * LATENCY_SECONDS,
-            next: 0,
-            start: None,
-        }
+        Pacer { rate, total: rate * LATENCY_SECONDS, next: 0, start: None }
     }
 
     /// The next event, if it is due; the clock starts with the first call.

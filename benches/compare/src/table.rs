@@ -46,11 +46,7 @@ struct Case {
 /// When a run fails or the engines' results differ.
 pub fn run(plan: &Plan) -> Result<(), String> {
     let all: Vec<Engine> = <Engine as clap::ValueEnum>::value_variants().to_vec();
-    let engines = if plan.engines.is_empty() {
-        &all
-    } else {
-        &plan.engines
-    };
+    let engines = if plan.engines.is_empty() { &all } else { &plan.engines };
     let mut reports = Vec::new();
     for case in cases(&plan.jobs) {
         let found = measure(plan, case, engines)?;
@@ -66,12 +62,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
 
 fn cases(jobs: &[Job]) -> Vec<Case> {
     let of_job = |&job: &Job| match job {
-        Job::J4 => RATES
-            .map(|rate| Case {
-                job,
-                rate: Some(rate),
-            })
-            .to_vec(),
+        Job::J4 => RATES.map(|rate| Case { job, rate: Some(rate) }).to_vec(),
         _ => vec![Case { job, rate: None }],
     };
     jobs.iter().flat_map(of_job).collect()
@@ -85,19 +76,11 @@ fn measure(plan: &Plan, case: Case, engines: &[Engine]) -> Result<Vec<Report>, S
         for &engine in engines.iter().filter(|engine| engine.runs(case.job)) {
             let report = execute(plan, case, engine)?;
             let name = engine.name();
-            eprintln!(
-                "{} {name}: {:.3} s, round {round}",
-                case.job.name(),
-                report.seconds
-            );
-            let (first, expected) =
-                checksum.get_or_insert_with(|| (name.to_owned(), report.checksum.clone()));
+            eprintln!("{} {name}: {:.3} s, round {round}", case.job.name(), report.seconds);
+            let (first, expected) = checksum.get_or_insert_with(|| (name.to_owned(), report.checksum.clone()));
             if report.checksum != *expected {
                 let job = case.job.name();
-                return Err(format!(
-                    "{job}: {name} found {} where {first} found {expected}",
-                    report.checksum
-                ));
+                return Err(format!("{job}: {name} found {} where {first} found {expected}", report.checksum));
             }
             if round > 0 {
                 reports.push(report);
@@ -119,9 +102,7 @@ fn execute(plan: &Plan, case: Case, engine: Engine) -> Result<Report, String> {
         command.arg("--input").arg(input);
     }
     let pair = || format!("{} on {}", case.job.name(), engine.name());
-    let output = command
-        .output()
-        .map_err(|error| format!("{}: {error}", pair()))?;
+    let output = command.output().map_err(|error| format!("{}: {error}", pair()))?;
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{}: {}\n{error}", pair(), output.status));
@@ -152,18 +133,11 @@ fn spread(values: impl Iterator<Item = f64>) -> Spread {
     sorted.sort_by(f64::total_cmp);
     let upper = sorted[sorted.len() / 2];
     let lower = sorted[(sorted.len() - 1) / 2];
-    Spread {
-        median: (lower + upper) / 2.0,
-        min: sorted[0],
-        max: sorted[sorted.len() - 1],
-    }
+    Spread { median: (lower + upper) / 2.0, min: sorted[0], max: sorted[sorted.len() - 1] }
 }
 
 fn row(engine: Engine, reports: &[Report]) -> Option<Row> {
-    let own: Vec<&Report> = reports
-        .iter()
-        .filter(|r| r.engine == engine.name())
-        .collect();
+    let own: Vec<&Report> = reports.iter().filter(|r| r.engine == engine.name()).collect();
     let latency: Vec<_> = own.iter().filter_map(|r| r.latency.as_ref()).collect();
     let first = own.first()?;
     Some(Row {
@@ -193,10 +167,7 @@ fn table(case: Case, engines: &[Engine], reports: &[Report]) -> String {
 
 fn throughputs(rows: &[Row]) -> String {
     let best = |wanted: &dyn Fn(&Row) -> bool| {
-        let medians = rows
-            .iter()
-            .filter(|row| wanted(row))
-            .map(|row| row.seconds.median);
+        let medians = rows.iter().filter(|row| wanted(row)).map(|row| row.seconds.median);
         medians.min_by(f64::total_cmp)
     };
     let hand = best(&|row| row.engine == Engine::Hand);

@@ -41,12 +41,7 @@ pub struct Sink {
 
 impl Sink {
     pub fn new(totals: &Arc<Totals>) -> Sink {
-        Sink {
-            updates: 0,
-            sum: 0,
-            xor: 0,
-            totals: Arc::clone(totals),
-        }
+        Sink { updates: 0, sum: 0, xor: 0, totals: Arc::clone(totals) }
     }
 
     /// One more update.
@@ -127,12 +122,7 @@ pub struct FinalCounts<'a> {
 
 impl FinalCounts<'_> {
     pub fn new(totals: &Totals) -> FinalCounts<'_> {
-        FinalCounts {
-            totals,
-            words: 0,
-            sum: 0,
-            state: 0,
-        }
+        FinalCounts { totals, words: 0, sum: 0, state: 0 }
     }
 
     /// The final count of one word.
@@ -160,10 +150,7 @@ pub struct KeySums {
 
 impl KeySums {
     pub fn new(totals: &Arc<Totals>) -> KeySums {
-        KeySums {
-            map: HashMap::default(),
-            totals: Arc::clone(totals),
-        }
+        KeySums { map: HashMap::default(), totals: Arc::clone(totals) }
     }
 
     /// Adds `value` to the sum of `key` and returns it.
@@ -183,10 +170,7 @@ impl Clone for KeySums {
 
 impl Drop for KeySums {
     fn drop(&mut self) {
-        let finals = self
-            .map
-            .iter()
-            .map(|(k, sum)| mix(hash::of_number(*k), *sum));
+        let finals = self.map.iter().map(|(k, sum)| mix(hash::of_number(*k), *sum));
         let state = finals.fold(0u64, u64::wrapping_add);
         self.totals.state.fetch_add(state, Relaxed);
     }
@@ -201,11 +185,7 @@ pub struct OneSum {
 
 impl OneSum {
     pub fn new(totals: &Arc<Totals>) -> OneSum {
-        OneSum {
-            key: None,
-            sum: 0,
-            totals: Arc::clone(totals),
-        }
+        OneSum { key: None, sum: 0, totals: Arc::clone(totals) }
     }
 
     /// Adds `value` and returns the sum.
@@ -240,10 +220,7 @@ pub struct LatencySink {
 
 impl LatencySink {
     pub fn new(totals: &Arc<Totals>) -> LatencySink {
-        LatencySink {
-            histogram: empty_histogram(),
-            sink: Sink::new(totals),
-        }
+        LatencySink { histogram: empty_histogram(), sink: Sink::new(totals) }
     }
 
     /// One record that was emitted at `emitted` (see [`crate::pace::now_ns`]) has arrived.
@@ -266,12 +243,7 @@ impl Drop for LatencySink {
         if self.histogram.is_empty() {
             return;
         }
-        let mut shared = self
-            .sink
-            .totals
-            .latency
-            .lock()
-            .expect("no panic under lock");
+        let mut shared = self.sink.totals.latency.lock().expect("no panic under lock");
         let total = shared.get_or_insert_with(empty_histogram);
         total.add(&self.histogram).expect("equal bounds");
     }

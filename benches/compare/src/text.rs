@@ -34,12 +34,7 @@ impl TextReader {
         let start = line_start(&file, bound(index), len)?;
         let end = line_start(&file, bound(index + 1), len)?;
         file.seek(SeekFrom::Start(start))?;
-        Ok(TextReader {
-            file,
-            left: end - start,
-            block: String::new(),
-            tail: Vec::new(),
-        })
+        Ok(TextReader { file, left: end - start, block: String::new(), tail: Vec::new() })
     }
 
     /// The lines that the last [`fill`](Self::fill) read.
@@ -108,10 +103,7 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor at the start of `block`.
     pub fn new(block: &str) -> Cursor {
-        Cursor {
-            unicode: !block.is_ascii(),
-            ..Cursor::default()
-        }
+        Cursor { unicode: !block.is_ascii(), ..Cursor::default() }
     }
 
     /// Where the next word of `block` starts and ends; the cursor must have been made for `block`.
@@ -198,10 +190,7 @@ pub struct HashedWord {
 impl HashedWord {
     #[inline(always)]
     pub fn new(hash: u64, word: &str) -> HashedWord {
-        HashedWord {
-            hash,
-            text: CompactString::new(word),
-        }
+        HashedWord { hash, text: CompactString::new(word) }
     }
 }
 
@@ -214,10 +203,7 @@ pub struct Words {
 impl Words {
     /// The words of the `index`-th of `count` ranges of the file.
     pub fn open(path: &Path, index: usize, count: usize) -> io::Result<Words> {
-        Ok(Words {
-            reader: TextReader::open(path, index, count)?,
-            cursor: Cursor::default(),
-        })
+        Ok(Words { reader: TextReader::open(path, index, count)?, cursor: Cursor::default() })
     }
 }
 
@@ -275,10 +261,8 @@ mod tests {
         let text: String = (0..5_000).map(|i| format!("w{i} v{}\n", i * 7)).collect();
         std::fs::write(&path, &text).expect("written");
         for count in 1..5 {
-            let found: Vec<_> = (0..count)
-                .flat_map(|i| Words::open(&path, i, count).expect("opened"))
-                .map(|word| word.text)
-                .collect();
+            let found: Vec<_> =
+                (0..count).flat_map(|i| Words::open(&path, i, count).expect("opened")).map(|word| word.text).collect();
             assert_eq!(found, text.split_whitespace().collect::<Vec<_>>());
         }
         std::fs::remove_file(&path).expect("removed");

@@ -28,21 +28,10 @@ pub struct Port<B> {
 pub fn pair<B>() -> [Port<B>; 2] {
     let ((to_1, at_1), (to_0, at_0)) = (bounded(CAPACITY), bounded(CAPACITY));
     // All batches that exist must fit: those on their way and one at each end.
-    let ((back_to_0, back_at_0), (back_to_1, back_at_1)) =
-        (bounded(CAPACITY + 2), bounded(CAPACITY + 2));
+    let ((back_to_0, back_at_0), (back_to_1, back_at_1)) = (bounded(CAPACITY + 2), bounded(CAPACITY + 2));
     [
-        Port {
-            outbox: Some(to_1),
-            inbox: at_0,
-            emptied: back_to_1,
-            returned: back_at_0,
-        },
-        Port {
-            outbox: Some(to_0),
-            inbox: at_1,
-            emptied: back_to_0,
-            returned: back_at_1,
-        },
+        Port { outbox: Some(to_1), inbox: at_0, emptied: back_to_1, returned: back_at_0 },
+        Port { outbox: Some(to_0), inbox: at_1, emptied: back_to_0, returned: back_at_1 },
     ]
 }
 

@@ -34,9 +34,7 @@ pub fn run(run: &Run) {
             };
             for (sender, batch) in senders.iter().zip(&mut batches) {
                 if batch.len() >= full {
-                    sender
-                        .send(std::mem::take(batch))
-                        .expect("owners outlive the source");
+                    sender.send(std::mem::take(batch)).expect("owners outlive the source");
                 }
             }
             match due {

@@ -44,9 +44,7 @@ fn count_range(run: &Run, index: usize, senders: Vec<Sender<Part>>, receiver: Re
         parts[hash::owner(hash, THREADS)].push((hash, word, count));
     }
     for (sender, part) in senders.into_iter().zip(parts) {
-        sender
-            .send(part)
-            .expect("the owner receives until all have sent");
+        sender.send(part).expect("the owner receives until all have sent");
     }
     for part in receiver {
         for (hash, word, count) in part {

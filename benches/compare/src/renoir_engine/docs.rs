@@ -68,8 +68,7 @@ fn five_maps(run: &Run) {
         .collect_vec();
     env.execute_blocking();
     let sums = result.get().expect("collected here");
-    sums.into_iter()
-        .for_each(|sum| Sink::new(&run.totals).update(sum));
+    sums.into_iter().for_each(|sum| Sink::new(&run.totals).update(sum));
 }
 
 fn sums(run: &Run) {

@@ -47,9 +47,7 @@ fn blocks(run: &Run) -> impl Fn(u64, u64) -> Blocks + Clone + Send + use<> {
     move |index, count| {
         let reader = TextReader::open(&path, index as usize, count as usize);
         let mut reader = reader.expect("the text opens");
-        Box::new(std::iter::from_fn(move || {
-            reader.fill().then(|| reader.take_block())
-        }))
+        Box::new(std::iter::from_fn(move || reader.fill().then(|| reader.take_block())))
     }
 }
 
@@ -69,9 +67,7 @@ fn final_counts(run: &Run) {
                 counts.add(hash, word, 1);
             });
         }))
-        .repartition_by(Replication::Unlimited, |(word, _)| {
-            owner(hash::of_word(word))
-        })
+        .repartition_by(Replication::Unlimited, |(word, _)| owner(hash::of_word(word)))
         .rich_map_custom(aggregate(|counts, (word, count)| {
             counts.add_owned(word, count);
         }))
@@ -82,8 +78,7 @@ fn final_counts(run: &Run) {
 /// An operator that adds all records to counts by `add` and emits the counts when the stream ends.
 fn aggregate<Op: Operator>(
     add: impl Fn(&mut WordCounts, Op::Out) + Clone + Send + 'static,
-) -> impl FnMut(ElementGenerator<Op>) -> StreamElement<(CompactString, u64)> + Clone + Send + 'static
-{
+) -> impl FnMut(ElementGenerator<Op>) -> StreamElement<(CompactString, u64)> + Clone + Send + 'static {
     let mut counts = WordCounts::default();
     let mut ready = Vec::new();
     let mut ended = false;
@@ -137,11 +132,7 @@ fn five_maps(run: &Run) {
         .map(maps::times5)
         .map(maps::fold3)
         .filter(maps::keep)
-        .fold_assoc(
-            0u64,
-            |sum, x| *sum = sum.wrapping_add(x),
-            |sum, x| *sum = sum.wrapping_add(x),
-        )
+        .fold_assoc(0u64, |sum, x| *sum = sum.wrapping_add(x), |sum, x| *sum = sum.wrapping_add(x))
         .for_each(move |sum| sink.update(sum));
     env.execute_blocking();
 }
@@ -153,12 +144,8 @@ fn sums(run: &Run) {
     env.stream_par_iter(0..J3_RECORDS)
         .batch_mode(BatchMode::fixed(BATCH))
         .map(|value| (j3_key(value), value))
-        .repartition_by(Replication::Unlimited, |&(key, _)| {
-            owner(hash::of_number(key))
-        })
-        .rich_map_custom(move |mut input| {
-            input.next().map(|(key, value)| (key, sums.add(key, value)))
-        })
+        .repartition_by(Replication::Unlimited, |&(key, _)| owner(hash::of_number(key)))
+        .rich_map_custom(move |mut input| input.next().map(|(key, value)| (key, sums.add(key, value))))
         .for_each(move |(_, sum)| sink.update(sum));
     env.execute_blocking();
 }
@@ -169,9 +156,7 @@ fn latency(run: &Run, batches: BatchMode) {
     let mut sink = LatencySink::new(&run.totals);
     env.stream_iter(Pacer::new(run.rate))
         .batch_mode(batches)
-        .repartition_by(Replication::Unlimited, |event| {
-            owner(hash::of_number(event.key))
-        })
+        .repartition_by(Replication::Unlimited, |event| owner(hash::of_number(event.key)))
         .rich_map_custom(move |mut input| -> StreamElement<(Event, u64)> {
             input.next().map(|event: Event| {
                 let count = counts.entry(event.key).or_insert(0);

@@ -27,10 +27,7 @@ pub fn updates(workflow: &WorkflowBuilder, run: &Run) {
 
 /// Words are counted where they are read, then by their owners.
 pub fn final_counts(workflow: &WorkflowBuilder, run: &Run) {
-    workflow
-        .source(Blocks(run.input.clone()))
-        .vertex(FinalWords(Arc::clone(&run.totals)), Combining)
-        .discard();
+    workflow.source(Blocks(run.input.clone())).vertex(FinalWords(Arc::clone(&run.totals)), Combining).discard();
 }
 
 /// A word as a key. Its hash is that of the text on its way through [`crate::hash`], which [`HashedWord`] carries.

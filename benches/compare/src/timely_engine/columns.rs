@@ -55,11 +55,7 @@ impl<'a> Iterator for Iter<'a> {
 
 impl Words {
     fn iter(&self) -> Iter<'_> {
-        Iter {
-            text: &self.text,
-            start: 0,
-            words: self.words.iter(),
-        }
+        Iter { text: &self.text, start: 0, words: self.words.iter() }
     }
 
     fn clear(&mut self) {
@@ -168,28 +164,22 @@ pub fn word_updates(run: &Run) {
                 for_each_hashed_word(reader.block(), |hash, word| session.give((hash, word)));
                 more
             });
-            let to_owner =
-                ExchangeCore::<Builder, _>::new_core(|(hash, _): &(u64, &str)| hash >> 40);
-            let updates = words.unary::<CapacityContainerBuilder<Updates>, _, _, _>(
-                to_owner,
-                "Count",
-                |_, _| {
-                    let mut counts = WordCounts::default();
-                    move |input, output| {
-                        input.for_each_time(|time, data| {
-                            let mut session = output.session_with_builder(&time);
-                            for (hash, word) in data.flat_map(|batch| batch.iter()) {
-                                let count = counts.add(hash, word, 1);
-                                session.give(((hash, word), count));
-                            }
-                        });
-                    }
-                },
-            );
+            let to_owner = ExchangeCore::<Builder, _>::new_core(|(hash, _): &(u64, &str)| hash >> 40);
+            let updates = words.unary::<CapacityContainerBuilder<Updates>, _, _, _>(to_owner, "Count", |_, _| {
+                let mut counts = WordCounts::default();
+                move |input, output| {
+                    input.for_each_time(|time, data| {
+                        let mut session = output.session_with_builder(&time);
+                        for (hash, word) in data.flat_map(|batch| batch.iter()) {
+                            let count = counts.add(hash, word, 1);
+                            session.give(((hash, word), count));
+                        }
+                    });
+                }
+            });
             updates.sink(Pipeline, "Sink", move |(input, _)| {
                 input.for_each_time(|_, data| {
-                    data.flat_map(|batch| &batch.counts)
-                        .for_each(|count| sink.update(*count));
+                    data.flat_map(|batch| &batch.counts).for_each(|count| sink.update(*count));
                 });
             });
         });

@@ -53,11 +53,7 @@ fn final_counts(worker: &mut Worker, run: &Run) {
             .to_stream(scope)
             .flat_map(|line: String| tokenize(&line))
             .map(|word| (word, 1u64))
-            .aggregate(
-                |_, count, sum: &mut u64| *sum += count,
-                |word, sum| (word, sum),
-                |word| hash::of_word(word),
-            )
+            .aggregate(|_, count, sum: &mut u64| *sum += count, |word, sum| (word, sum), |word| hash::of_word(word))
             .inspect(move |(word, count)| FinalCounts::new(&totals).word(word, *count));
     });
     for (index, line) in lines(worker, run).enumerate() {
@@ -68,10 +64,7 @@ fn final_counts(worker: &mut Worker, run: &Run) {
     }
 }
 
-#[expect(
-    clippy::mutable_key_type,
-    reason = "capabilities hash by their time, which does not change"
-)]
+#[expect(clippy::mutable_key_type, reason = "capabilities hash by their time, which does not change")]
 fn word_updates(worker: &mut Worker, run: &Run) {
     let mut sink = Sink::new(&run.totals);
     let mut input = InputHandle::new();
@@ -139,10 +132,7 @@ fn five_maps(worker: &mut Worker, run: &Run) {
     let mut numbers = share(J2_RECORDS, worker.index(), worker.peers());
     let mut round = 0;
     while !numbers.is_empty() {
-        numbers
-            .by_ref()
-            .take(ROUND * 10)
-            .for_each(|i| input.send(i));
+        numbers.by_ref().take(ROUND * 10).for_each(|i| input.send(i));
         round += 1;
         input.advance_to(round);
         worker.step_while(|| probe.less_than(input.time()));
@@ -176,10 +166,7 @@ fn sums(worker: &mut Worker, run: &Run) {
     let mut numbers = share(J3_RECORDS, worker.index(), worker.peers());
     let mut round = 0;
     while !numbers.is_empty() {
-        numbers
-            .by_ref()
-            .take(ROUND * 10)
-            .for_each(|i| input.send(i));
+        numbers.by_ref().take(ROUND * 10).for_each(|i| input.send(i));
         round += 1;
         input.advance_to(round);
         worker.step_while(|| probe.less_than(input.time()));
@@ -209,19 +196,15 @@ fn latency(worker: &mut Worker, run: &Run) {
                 }
             })
             .container::<Vec<(u64, u64)>>()
-            .unary::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(
-                Pipeline,
-                "Sink",
-                |_, _| {
-                    move |input, _| {
-                        input.for_each_time(|_, data| {
-                            for (emitted, count) in data.flat_map(|batch| batch.drain(..)) {
-                                sink.arrived(emitted, count);
-                            }
-                        });
-                    }
-                },
-            )
+            .unary::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Sink", |_, _| {
+                move |input, _| {
+                    input.for_each_time(|_, data| {
+                        for (emitted, count) in data.flat_map(|batch| batch.drain(..)) {
+                            sink.arrived(emitted, count);
+                        }
+                    });
+                }
+            })
             .probe_with(&probe);
     });
     if worker.index() > 0 {

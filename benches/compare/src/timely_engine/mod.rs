@@ -16,10 +16,7 @@ mod source;
 /// Runs `dataflow` on each worker, then the workers until all dataflows have ended.
 fn execute(run: &Run, dataflow: impl Fn(&mut Worker, &Run) + Send + Sync + 'static) {
     let run = Arc::new(run.clone());
-    let config = Config {
-        communication: CommunicationConfig::Process(THREADS),
-        worker: WorkerConfig::default(),
-    };
+    let config = Config { communication: CommunicationConfig::Process(THREADS), worker: WorkerConfig::default() };
     let guards = timely::execute(config, move |worker| {
         dataflow(worker, &run);
         while worker.has_dataflows() {

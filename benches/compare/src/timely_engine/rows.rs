@@ -47,38 +47,35 @@ fn final_counts(worker: &mut Worker, run: &Run) {
     let mut reader = reader(worker, run);
     let totals = run.totals.clone();
     worker.dataflow::<u64, _, _>(|scope| {
-        let blocks =
-            parts::<CapacityContainerBuilder<Vec<String>>, _>(scope, move |time, output| {
-                let more = reader.fill();
-                if more {
-                    output.session(time).give(reader.take_block());
-                }
-                more
-            });
-        type Counts = Batches<(CompactString, u64), BATCH>;
-        let counted =
-            blocks.unary_frontier::<Counts, _, _, _>(Pipeline, "Count", |capability, _| {
-                let mut capability = Some(capability);
-                let mut counts = WordCounts::default();
-                move |(input, frontier), output| {
-                    input.for_each_time(|_, data| {
-                        for block in data.flatten() {
-                            for_each_hashed_word(block, |hash, word| {
-                                counts.add(hash, word, 1);
-                            });
-                        }
-                    });
-                    if frontier.is_empty()
-                        && let Some(capability) = capability.take()
-                    {
-                        let mut session = output.session_with_builder(&capability);
-                        session.give_iterator(counts.drain());
-                    }
-                }
-            });
-        let to_owner = ExchangeCore::<Counts, _>::new_core(|(word, _): &(CompactString, u64)| {
-            route(hash::of_word(word))
+        let blocks = parts::<CapacityContainerBuilder<Vec<String>>, _>(scope, move |time, output| {
+            let more = reader.fill();
+            if more {
+                output.session(time).give(reader.take_block());
+            }
+            more
         });
+        type Counts = Batches<(CompactString, u64), BATCH>;
+        let counted = blocks.unary_frontier::<Counts, _, _, _>(Pipeline, "Count", |capability, _| {
+            let mut capability = Some(capability);
+            let mut counts = WordCounts::default();
+            move |(input, frontier), output| {
+                input.for_each_time(|_, data| {
+                    for block in data.flatten() {
+                        for_each_hashed_word(block, |hash, word| {
+                            counts.add(hash, word, 1);
+                        });
+                    }
+                });
+                if frontier.is_empty()
+                    && let Some(capability) = capability.take()
+                {
+                    let mut session = output.session_with_builder(&capability);
+                    session.give_iterator(counts.drain());
+                }
+            }
+        });
+        let to_owner =
+            ExchangeCore::<Counts, _>::new_core(|(word, _): &(CompactString, u64)| route(hash::of_word(word)));
         counted.sink(to_owner, "Merge", {
             let mut counts = WordCounts::default();
             let mut reported = false;
@@ -109,26 +106,19 @@ fn word_updates(worker: &mut Worker, run: &Run) {
             });
             more
         });
-        let to_owner =
-            ExchangeCore::<Batches<HashedWord, BATCH>, _>::new_core(|word: &HashedWord| {
-                route(word.hash)
-            });
-        let updates = words.unary::<Batches<(CompactString, u64), BATCH>, _, _, _>(
-            to_owner,
-            "Count",
-            |_, _| {
-                let mut counts = WordCounts::default();
-                move |input, output| {
-                    input.for_each_time(|time, data| {
-                        let mut session = output.session_with_builder(&time);
-                        for word in data.flat_map(|batch| batch.drain(..)) {
-                            let count = counts.add(word.hash, &word.text, 1);
-                            session.give((word.text, count));
-                        }
-                    });
-                }
-            },
-        );
+        let to_owner = ExchangeCore::<Batches<HashedWord, BATCH>, _>::new_core(|word: &HashedWord| route(word.hash));
+        let updates = words.unary::<Batches<(CompactString, u64), BATCH>, _, _, _>(to_owner, "Count", |_, _| {
+            let mut counts = WordCounts::default();
+            move |input, output| {
+                input.for_each_time(|time, data| {
+                    let mut session = output.session_with_builder(&time);
+                    for word in data.flat_map(|batch| batch.drain(..)) {
+                        let count = counts.add(word.hash, &word.text, 1);
+                        session.give((word.text, count));
+                    }
+                });
+            }
+        });
         updates.sink(Pipeline, "Sink", move |(input, _)| {
             input.for_each_time(|_, data| {
                 for (_, count) in data.flat_map(|batch| batch.drain(..)) {
@@ -173,25 +163,22 @@ fn sums(worker: &mut Worker, run: &Run) {
             session.give_iterator(numbers.by_ref().take(PART).map(|i| (j3_key(i), i)));
             !numbers.is_empty()
         });
-        let to_owner =
-            ExchangeCore::<Batches<(u64, u64), BATCH>, _>::new_core(|&(key, _): &(u64, u64)| {
-                route(hash::of_number(key))
-            });
-        let updates =
-            pairs.unary::<Batches<(u64, u64), BATCH>, _, _, _>(to_owner, "Sum", |_, _| {
-                move |input, output| {
-                    input.for_each_time(|time, data| {
-                        let mut session = output.session_with_builder(&time);
-                        for (key, value) in data.flat_map(|batch| batch.drain(..)) {
-                            session.give((key, sums.add(key, value)));
-                        }
-                    });
-                }
-            });
+        let to_owner = ExchangeCore::<Batches<(u64, u64), BATCH>, _>::new_core(|&(key, _): &(u64, u64)| {
+            route(hash::of_number(key))
+        });
+        let updates = pairs.unary::<Batches<(u64, u64), BATCH>, _, _, _>(to_owner, "Sum", |_, _| {
+            move |input, output| {
+                input.for_each_time(|time, data| {
+                    let mut session = output.session_with_builder(&time);
+                    for (key, value) in data.flat_map(|batch| batch.drain(..)) {
+                        session.give((key, sums.add(key, value)));
+                    }
+                });
+            }
+        });
         updates.sink(Pipeline, "Sink", move |(input, _)| {
             input.for_each_time(|_, data| {
-                data.flat_map(|batch| batch.drain(..))
-                    .for_each(|(_, sum)| sink.update(sum));
+                data.flat_map(|batch| batch.drain(..)).for_each(|(_, sum)| sink.update(sum));
             });
         });
     });
@@ -203,22 +190,20 @@ fn latency(worker: &mut Worker, run: &Run) {
     let is_source = worker.index() == 0;
     let mut sink = LatencySink::new(&run.totals);
     worker.dataflow::<u64, _, _>(|scope| {
-        let events =
-            parts::<CapacityContainerBuilder<Vec<Event>>, _>(scope, move |time, output| {
-                let mut session = output.session(time);
-                loop {
-                    match pacer.poll() {
-                        _ if !is_source => return false,
-                        Due::Event(event) => session.give(event),
-                        Due::Later(_) => return true,
-                        Due::End => return false,
-                    }
+        let events = parts::<CapacityContainerBuilder<Vec<Event>>, _>(scope, move |time, output| {
+            let mut session = output.session(time);
+            loop {
+                match pacer.poll() {
+                    _ if !is_source => return false,
+                    Due::Event(event) => session.give(event),
+                    Due::Later(_) => return true,
+                    Due::End => return false,
                 }
-            });
-        let to_owner =
-            ExchangeCore::<CapacityContainerBuilder<Vec<Event>>, _>::new_core(|event: &Event| {
-                route(hash::of_number(event.key))
-            });
+            }
+        });
+        let to_owner = ExchangeCore::<CapacityContainerBuilder<Vec<Event>>, _>::new_core(|event: &Event| {
+            route(hash::of_number(event.key))
+        });
         let counted = events.unary(to_owner, "Count", |_, _| {
             let mut counts: HashMap<u64, u64, FastBuild> = HashMap::default();
             move |input, output| {
@@ -232,14 +217,12 @@ fn latency(worker: &mut Worker, run: &Run) {
                 });
             }
         });
-        counted
-            .container::<Vec<(u64, u64)>>()
-            .sink(Pipeline, "Sink", move |(input, _)| {
-                input.for_each_time(|_, data| {
-                    for (emitted, count) in data.flat_map(|batch| batch.drain(..)) {
-                        sink.arrived(emitted, count);
-                    }
-                });
+        counted.container::<Vec<(u64, u64)>>().sink(Pipeline, "Sink", move |(input, _)| {
+            input.for_each_time(|_, data| {
+                for (emitted, count) in data.flat_map(|batch| batch.drain(..)) {
+                    sink.arrived(emitted, count);
+                }
             });
+        });
     });
 }

@@ -10,10 +10,7 @@ use timely::dataflow::operators::generic::{OutputBuilderSession, operator::sourc
 use timely::dataflow::{Scope, Stream};
 
 /// A source whose `emit` sends one part of the input and says whether there is more.
-pub fn parts<'scope, CB, F>(
-    scope: Scope<'scope, u64>,
-    mut emit: F,
-) -> Stream<'scope, u64, CB::Container>
+pub fn parts<'scope, CB, F>(scope: Scope<'scope, u64>, mut emit: F) -> Stream<'scope, u64, CB::Container>
 where
     CB: ContainerBuilder,
     F: FnMut(&Capability<u64>, &mut OutputBuilderSession<'_, u64, CB>) -> bool + 'static,
@@ -43,11 +40,7 @@ pub struct Batches<T, const N: usize> {
 
 impl<T, const N: usize> Default for Batches<T, N> {
     fn default() -> Self {
-        Batches {
-            current: Vec::new(),
-            full: VecDeque::new(),
-            taken: Vec::new(),
-        }
+        Batches { current: Vec::new(), full: VecDeque::new(), taken: Vec::new() }
     }
 }
 
