@@ -18,6 +18,9 @@ pub enum Engine {
     /// Renoir with batches of one record, for latency.
     #[cfg(feature = "peers")]
     RenoirSingle,
+    /// Renoir with words in columns.
+    #[cfg(feature = "peers")]
+    RenoirColumns,
     /// Renoir as its documentation writes it.
     #[cfg(feature = "peers")]
     RenoirDocs,
@@ -48,6 +51,8 @@ impl Engine {
             #[cfg(feature = "peers")]
             Engine::RenoirSingle => "renoir-single",
             #[cfg(feature = "peers")]
+            Engine::RenoirColumns => "renoir-columns",
+            #[cfg(feature = "peers")]
             Engine::RenoirDocs => "renoir-docs",
             #[cfg(feature = "peers")]
             Engine::Timely => "timely",
@@ -62,24 +67,13 @@ impl Engine {
         }
     }
 
-    /// Whether it is one of those that others made.
-    pub fn is_peer(self) -> bool {
-        match self {
-            Engine::Hand => false,
-            #[cfg(feature = "skitter")]
-            Engine::Skitter | Engine::SkitterColumns => false,
-            #[cfg(feature = "peers")]
-            _ => true,
-        }
-    }
-
     /// Whether it has a form of the job that differs from those of its siblings.
     pub fn runs(self, job: Job) -> bool {
         match self {
             #[cfg(feature = "peers")]
             Engine::RenoirSingle => job == Job::J4,
             #[cfg(feature = "peers")]
-            Engine::TimelyColumns => job == Job::J1b,
+            Engine::RenoirColumns | Engine::TimelyColumns => job == Job::J1b,
             #[cfg(feature = "skitter")]
             Engine::SkitterColumns => job == Job::J1b,
             _ => true,
@@ -94,6 +88,8 @@ impl Engine {
             Engine::Renoir => renoir_engine::tuned::run(run),
             #[cfg(feature = "peers")]
             Engine::RenoirSingle => renoir_engine::tuned::latency_of_single_records(run),
+            #[cfg(feature = "peers")]
+            Engine::RenoirColumns => renoir_engine::tuned::word_columns(run),
             #[cfg(feature = "peers")]
             Engine::RenoirDocs => renoir_engine::docs::run(run),
             #[cfg(feature = "peers")]

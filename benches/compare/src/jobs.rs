@@ -48,13 +48,18 @@ impl Job {
         }
     }
 
+    /// The name in tables.
+    pub fn title_name(self) -> String {
+        self.name().replacen('j', "J", 1)
+    }
+
     /// A line that explains it, for the tables.
     pub fn title(self) -> &'static str {
         match self {
             Job::J1a => "word count, pre-aggregated, final counts",
             Job::J1b => "word count, each word shuffled, each update out",
-            Job::J2 => "five maps and a filter over 100 M numbers",
-            Job::J3 => "keyed running sum, 50 M numbers, 100 k keys",
+            Job::J2 => "five maps and a filter over numbers, summed",
+            Job::J3 => "running sum by key, 100 k keys",
             Job::J4 => "latency of single records",
         }
     }

@@ -1,28 +1,38 @@
 //! Runs the same jobs on Skitter, Renoir, Timely and hand-written threads, and compares them.
 //!
-//! `generate` writes the text, `run` runs one job on one engine in this process and prints one line
-//! of JSON, `table` runs itself for each pair in turn and prints medians. `scripts/bench` does all.
+//! `table` measures all rows of the table of figures and prints what was reached: it runs this program again for each run
+//! of a job (`run`) or a figure (`skew`, `memory`), which prints one line of JSON. `scripts/bench` does all.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use crate::engines::Engine;
 use crate::jobs::Job;
 
+mod bounds;
+mod columns;
 mod engines;
+mod figures;
 mod generate;
 mod hand;
 mod hash;
 mod jobs;
+mod machine;
+mod markdown;
 mod measure;
 mod pace;
+mod plan;
+mod process;
 #[cfg(feature = "peers")]
 mod renoir_engine;
+mod results;
+mod rows;
 #[cfg(feature = "skitter")]
 mod skitter_engine;
-mod table;
+mod stats;
 mod tally;
 mod text;
 #[cfg(feature = "peers")]
@@ -40,50 +50,78 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write the text of the word count jobs.
+    /// Write a text of the word count jobs
     Generate {
-        /// Size of the text.
+        /// Size of the text
         #[arg(long, default_value_t = 200_000_000)]
         bytes: u64,
-        /// Different words.
-        #[arg(long, default_value_t = 226_000)]
+        /// Different words
+        #[arg(long, default_value_t = plan::WORDS)]
         words: usize,
-        /// Exponent of the Zipf distribution of words; 1.5 makes a few words very frequent.
+        /// Exponent of the Zipf distribution of words; 1.5 makes a few words very frequent
         #[arg(long, default_value_t = 1.0)]
         exponent: f64,
-        /// The file to write.
+        /// The file to write
         #[arg(short, long)]
         output: PathBuf,
     },
-    /// Run one job on one engine and print what was measured as one line of JSON.
+    /// Run one job on one engine and print what was measured as one line of JSON
     Run {
         #[arg(long)]
         engine: Engine,
         #[arg(long)]
         job: Job,
-        /// The text, for J1.
+        /// The text, for J1
         #[arg(long)]
         input: Option<PathBuf>,
-        /// Records a second, for J4.
+        /// Records a second, for J4
         #[arg(long, default_value_t = 10_000)]
         rate: u64,
     },
-    /// Run jobs on engines by turns and print a table for each job.
-    Table(table::Plan),
+    /// Count skewed words once and print how busy each worker was, as one line of JSON
+    #[cfg(feature = "skitter")]
+    Skew {
+        #[arg(long)]
+        distribution: figures::Distribution,
+        /// The text
+        #[arg(long)]
+        input: PathBuf,
+    },
+    /// Count words before a slow sink once and print how much memory was resident, as one line of JSON
+    #[cfg(feature = "skitter")]
+    Memory {
+        #[arg(long)]
+        sink: figures::SlowSink,
+        /// The text
+        #[arg(long)]
+        input: PathBuf,
+        /// Reads one of so many parts of the text
+        #[arg(long, default_value_t = 1)]
+        parts: usize,
+    },
+    /// Measure all rows and print tables
+    Table(plan::Plan),
+    /// Print the tables of results that `table --output` wrote
+    Show {
+        results: PathBuf,
+        /// A document whose last part, from the heading on, is replaced by the tables
+        #[arg(long, value_name = "FILE")]
+        into: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Generate { bytes, words, exponent, output } => {
-            let text = generate::Text { bytes, words, exponent };
-            generate::generate(&text, &output).map_err(|error| error.to_string())
+            generate::generate(&generate::Text { bytes, words, exponent }, &output).map_err(|error| error.to_string())
         }
-        Command::Run { engine, job, input, rate } => measure::run(engine, job, input, rate).and_then(|report| {
-            let line = serde_json::to_string(&report).map_err(|error| error.to_string())?;
-            println!("{line}");
-            Ok(())
-        }),
-        Command::Table(plan) => table::run(&plan),
+        Command::Run { engine, job, input, rate } => measure::run(engine, job, input, rate).and_then(print),
+        #[cfg(feature = "skitter")]
+        Command::Skew { distribution, input } => skitter_engine::skew::measure(&input, distribution).and_then(print),
+        #[cfg(feature = "skitter")]
+        Command::Memory { sink, input, parts } => skitter_engine::memory::measure(&input, sink, parts).and_then(print),
+        Command::Table(plan) => plan::run(&plan),
+        Command::Show { results, into } => plan::show(&results, into.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,4 +130,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print(measured: impl Serialize) -> Result<(), String> {
+    println!("{}", serde_json::to_string(&measured).map_err(|error| error.to_string())?);
+    Ok(())
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::engines::Engine;
 use crate::jobs::{J2_RECORDS, J3_RECORDS, Job, LATENCY_SECONDS, Run};
+use crate::process::{cpu_seconds, peak_rss_mb};
 use crate::tally::Totals;
 
 /// What was measured of one run.
@@ -40,9 +40,13 @@ pub struct Report {
 /// Percentiles of J4 in microseconds.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Latency {
+    /// From being emitted to arriving.
     pub p50: f64,
     pub p99: f64,
     pub p999: f64,
+    /// From being due to arriving: with what the source was late.
+    pub due_p50: f64,
+    pub due_p99: f64,
 }
 
 /// Runs `job` on `engine`.
@@ -81,21 +85,14 @@ pub fn run(engine: Engine, job: Job, input: Option<PathBuf>, rate: u64) -> Resul
 }
 
 fn latency(totals: &Totals) -> Option<Latency> {
-    let histogram = totals.latency.lock().expect("no panic under lock");
-    let us = |q| histogram.as_ref().map(|h| h.value_at_quantile(q) as f64 / 1e3);
-    Some(Latency { p50: us(0.5)?, p99: us(0.99)?, p999: us(0.999)? })
-}
-
-/// User and system time of this process.
-fn cpu_seconds() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("own usage is readable");
-    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
-}
-
-/// The high-water mark of resident memory; 0 where the system has no `/proc`.
-fn peak_rss_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or_default() / 1024.0
+    let latencies = totals.latency.lock().expect("no panic under lock");
+    let latencies = latencies.as_ref()?;
+    let us = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+    Some(Latency {
+        p50: us(&latencies.emitted, 0.5),
+        p99: us(&latencies.emitted, 0.99),
+        p999: us(&latencies.emitted, 0.999),
+        due_p50: us(&latencies.due, 0.5),
+        due_p99: us(&latencies.due, 0.99),
+    })
 }

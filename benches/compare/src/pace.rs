@@ -1,11 +1,13 @@
-//! Emitting records at a given rate, for the latency job.
+//! The latency job: records that are emitted at a given rate, and how long they are under way.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::{LATENCY_KEYS, LATENCY_SECONDS};
+use crate::tally::{Sink, Totals};
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -21,6 +23,9 @@ pub struct Event {
     pub key: u64,
     /// When it was emitted, in [`now_ns`].
     pub emitted: u64,
+    /// How long after it was due that was, in nanoseconds. A source that shares its thread with what stands behind it is
+    /// late while that works; without this, such a wait would show nowhere.
+    pub late: u64,
 }
 
 /// The source of the latency job: `rate` events a second for [`LATENCY_SECONDS`].
@@ -59,7 +64,7 @@ impl Pacer {
         }
         let key = self.next % LATENCY_KEYS;
         self.next += 1;
-        Due::Event(Event { key, emitted: now })
+        Due::Event(Event { key, emitted: now, late: now - due })
     }
 }
 
@@ -84,5 +89,62 @@ pub fn rest(ns: u64) {
         std::thread::sleep(Duration::from_nanos(ns - 300_000));
     } else {
         std::thread::yield_now();
+    }
+}
+
+/// How long records took, in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Latencies {
+    /// From being emitted to arriving.
+    pub emitted: Histogram<u64>,
+    /// From being due to arriving.
+    pub due: Histogram<u64>,
+}
+
+impl Latencies {
+    /// Nothing yet: from 1 ns to 100 s with three digits.
+    fn new() -> Latencies {
+        let empty = Histogram::new_with_bounds(1, 100_000_000_000, 3).expect("valid bounds");
+        Latencies { emitted: empty.clone(), due: empty }
+    }
+}
+
+/// The sink of the latency job.
+pub struct LatencySink {
+    latencies: Latencies,
+    sink: Sink,
+    totals: Arc<Totals>,
+}
+
+impl LatencySink {
+    pub fn new(totals: &Arc<Totals>) -> LatencySink {
+        LatencySink { latencies: Latencies::new(), sink: Sink::new(totals), totals: Arc::clone(totals) }
+    }
+
+    /// An event has arrived, with the number of those of its key.
+    #[inline]
+    pub fn arrived(&mut self, event: Event, count: u64) {
+        let ns = now_ns().saturating_sub(event.emitted);
+        self.latencies.emitted.saturating_record(ns);
+        self.latencies.due.saturating_record(ns + event.late);
+        self.sink.update(count);
+    }
+}
+
+impl Clone for LatencySink {
+    fn clone(&self) -> LatencySink {
+        LatencySink::new(&self.totals)
+    }
+}
+
+impl Drop for LatencySink {
+    fn drop(&mut self) {
+        if self.latencies.emitted.is_empty() {
+            return;
+        }
+        let mut shared = self.totals.latency.lock().expect("no panic under lock");
+        let total = shared.get_or_insert_with(Latencies::new);
+        total.emitted.add(&self.latencies.emitted).expect("equal bounds");
+        total.due.add(&self.latencies.due).expect("equal bounds");
     }
 }

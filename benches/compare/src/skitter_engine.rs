@@ -5,11 +5,13 @@
 
 mod columns;
 mod latency;
+pub mod memory;
 mod numbers;
+pub mod skew;
 mod words;
 
-use skitter::prelude::*;
-use skitter::runtime::{Runtime, Settings};
+use skitter::prelude::WorkflowBuilder;
+use skitter::runtime::{Runtime, Settings, Summary};
 
 use crate::jobs::{Job, Run, THREADS};
 
@@ -23,22 +25,25 @@ pub fn run(run: &Run) {
         Job::J3 => numbers::running_sums(&workflow, run),
         Job::J4 => latency::measure(&workflow, run),
     }
-    complete(run, workflow);
+    must_complete(run, workflow);
 }
 
 /// Runs J1b with words in columns to its end.
 pub fn word_columns(run: &Run) {
     let workflow = WorkflowBuilder::new();
     columns::updates(&workflow, run);
-    complete(run, workflow);
+    must_complete(run, workflow);
 }
 
-fn complete(run: &Run, workflow: WorkflowBuilder) {
-    let settings = Settings { cores: THREADS, threads: THREADS, ..Settings::default() };
-    let runtime = Runtime::with(settings).expect("threads");
-    let workflow = workflow.build().expect("a valid workflow");
-    let summary = runtime.deploy(run.job.name(), workflow).expect("a deployable workflow").wait();
-    if let Err(error) = summary {
+fn must_complete(run: &Run, workflow: WorkflowBuilder) {
+    if let Err(error) = complete(run.job.name(), workflow) {
         panic!("{error}");
     }
+}
+
+/// Runs a workflow to its end, with the settings of all jobs and figures.
+fn complete(name: &str, workflow: WorkflowBuilder) -> Result<Summary, String> {
+    let settings = Settings { cores: THREADS, threads: THREADS, ..Settings::default() };
+    let completed = Runtime::with(settings).and_then(|runtime| runtime.deploy(name, workflow.build()?)?.wait());
+    completed.map_err(|error| error.to_string())
 }

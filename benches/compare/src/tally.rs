@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use compact_str::CompactString;
 use hashbrown::HashTable;
-use hdrhistogram::Histogram;
 
 use crate::hash::{self, FastBuild};
+use crate::pace::Latencies;
 
 /// The sums over all threads of one run.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub struct Totals {
     pub xor: AtomicU64,
     /// The sum over all keys of [`mix`] of the key's hash and its final value.
     pub state: AtomicU64,
-    /// The latencies in nanoseconds.
-    pub latency: Mutex<Option<Histogram<u64>>>,
+    /// How long the records of J4 took.
+    pub latency: Mutex<Option<Latencies>>,
 }
 
 /// One number that stands for a key and its final value.
@@ -210,46 +210,4 @@ impl Drop for OneSum {
             self.totals.state.fetch_add(state, Relaxed);
         }
     }
-}
-
-/// Notes how long records were under way.
-pub struct LatencySink {
-    histogram: Histogram<u64>,
-    sink: Sink,
-}
-
-impl LatencySink {
-    pub fn new(totals: &Arc<Totals>) -> LatencySink {
-        LatencySink { histogram: empty_histogram(), sink: Sink::new(totals) }
-    }
-
-    /// One record that was emitted at `emitted` (see [`crate::pace::now_ns`]) has arrived.
-    #[inline]
-    pub fn arrived(&mut self, emitted: u64, count: u64) {
-        let ns = crate::pace::now_ns().saturating_sub(emitted);
-        self.histogram.saturating_record(ns);
-        self.sink.update(count);
-    }
-}
-
-impl Clone for LatencySink {
-    fn clone(&self) -> LatencySink {
-        LatencySink::new(&self.sink.totals)
-    }
-}
-
-impl Drop for LatencySink {
-    fn drop(&mut self) {
-        if self.histogram.is_empty() {
-            return;
-        }
-        let mut shared = self.sink.totals.latency.lock().expect("no panic under lock");
-        let total = shared.get_or_insert_with(empty_histogram);
-        total.add(&self.histogram).expect("equal bounds");
-    }
-}
-
-/// From 1 ns to 100 s with three digits.
-fn empty_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 100_000_000_000, 3).expect("valid bounds")
 }

@@ -7,8 +7,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use crate::hash::{self, FastBuild};
 use crate::jobs::{Run, THREADS};
-use crate::pace::{Due, Event, Pacer, rest};
-use crate::tally::LatencySink;
+use crate::pace::{Due, Event, LatencySink, Pacer, rest};
 
 /// Events in a batch at most; a batch leaves as soon as no other event is due.
 const BATCH: usize = 4096;
@@ -54,7 +53,7 @@ fn count(run: &Run, receiver: Receiver<Vec<Event>>) {
         for event in batch {
             let count = counts.entry(event.key).or_insert(0);
             *count += 1;
-            sink.arrived(event.emitted, *count);
+            sink.arrived(event, *count);
         }
     }
 }

@@ -6,6 +6,7 @@ use compact_str::CompactString;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::exchange::{Batch, Port, pair};
+use crate::columns::Column;
 use crate::hash;
 use crate::jobs::{Run, THREADS};
 use crate::tally::{Sink, WordCounts};
@@ -54,35 +55,9 @@ fn count_range(run: &Run, index: usize, senders: Vec<Sender<Part>>, receiver: Re
     own.report(&run.totals);
 }
 
-/// Words with their hashes, in columns.
-#[derive(Default)]
-struct WordBatch {
-    text: String,
-    /// The hash of each word, and where it ends in `text`.
-    words: Vec<(u64, u32)>,
-}
-
-impl WordBatch {
-    #[inline(always)]
-    fn push(&mut self, hash: u64, word: &str) {
-        self.text.push_str(word);
-        self.words.push((hash, self.text.len() as u32));
-    }
-
-    #[inline(always)]
-    fn for_each(&self, mut f: impl FnMut(u64, &str)) {
-        let mut start = 0;
-        for &(hash, end) in &self.words {
-            f(hash, &self.text[start..end as usize]);
-            start = end as usize;
-        }
-    }
-}
-
-impl Batch for WordBatch {
+impl Batch for Column {
     fn clear(&mut self) {
-        self.text.clear();
-        self.words.clear();
+        Column::clear(self);
     }
 }
 
@@ -95,17 +70,17 @@ pub fn updates(run: &Run) {
     });
 }
 
-fn count_and_exchange(run: &Run, index: usize, mut port: Port<WordBatch>) {
+fn count_and_exchange(run: &Run, index: usize, mut port: Port<Column>) {
     let mut counts = WordCounts::default();
     let mut sink = Sink::new(&run.totals);
     let mut count = |hash: u64, word: &str| sink.update(counts.add(hash, word, 1));
-    let mut batches: [WordBatch; THREADS] = Default::default();
+    let mut batches: [Column; THREADS] = Default::default();
     let mut reader = TextReader::open(&run.input, index, THREADS).expect("the text opens");
     while reader.fill() {
         for_each_hashed_word(reader.block(), |hash, word| {
             let owner = hash::owner(hash, THREADS);
             batches[owner].push(hash, word);
-            if batches[owner].words.len() < BATCH {
+            if batches[owner].len() < BATCH {
                 return;
             }
             if owner == index {

@@ -4,8 +4,8 @@ use renoir::prelude::*;
 
 use super::environment;
 use crate::jobs::{J2_RECORDS, J3_RECORDS, Job, Run, j3_key, maps};
-use crate::pace::Pacer;
-use crate::tally::{FinalCounts, LatencySink, OneSum, Sink};
+use crate::pace::{LatencySink, Pacer};
+use crate::tally::{FinalCounts, OneSum, Sink};
 
 /// Runs the job to its end.
 pub fn run(run: &Run) {
@@ -91,9 +91,9 @@ fn latency(run: &Run) {
             let mut count = 0;
             move |(_, event)| {
                 count += 1;
-                (event.emitted, count)
+                (event, count)
             }
         })
-        .for_each(move |(_, (emitted, count))| sink.arrived(emitted, count));
+        .for_each(move |(_, (event, count))| sink.arrived(event, count));
     env.execute_blocking();
 }

@@ -2,16 +2,18 @@
 //! map for each replica instead of one closure for each key.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use compact_str::CompactString;
 use renoir::operator::{ElementGenerator, Operator, StreamElement};
 use renoir::prelude::*;
 
 use super::environment;
+use crate::columns::{Column, Columns};
 use crate::hash::{self, FastBuild};
 use crate::jobs::{J2_RECORDS, J3_RECORDS, Job, Run, THREADS, j3_key, maps};
-use crate::pace::{Event, Pacer};
-use crate::tally::{FinalCounts, KeySums, LatencySink, Sink, WordCounts};
+use crate::pace::{Event, LatencySink, Pacer};
+use crate::tally::{FinalCounts, KeySums, Sink, WordCounts};
 use crate::text::{TextReader, Words, for_each_hashed_word};
 
 /// Records in a batch.
@@ -122,6 +124,41 @@ fn word_updates(run: &Run) {
     env.execute_blocking();
 }
 
+/// J1b with words in columns, each a record and a batch.
+pub fn word_columns(run: &Run) {
+    let env = environment();
+    let path = run.input.clone();
+    let columns = move |index: u64, count: u64| {
+        let columns = Columns::open(&path, index as usize, count as usize).expect("the text opens");
+        // Renoir clones what it sends; of an `Arc`, that is nothing.
+        columns.map(|(owner, column)| (owner as u64, Arc::new(column)))
+    };
+    let mut counts = WordCounts::default();
+    let mut sink = Sink::new(&run.totals);
+    let mut current: Option<Arc<Column>> = None;
+    let (mut number, mut start) = (0, 0);
+    env.stream_par_iter(columns)
+        .batch_mode(BatchMode::single())
+        .repartition_by(Replication::Unlimited, |(owner, _)| *owner)
+        .rich_map_custom(move |mut input| {
+            loop {
+                if let Some(column) = &current {
+                    if let Some((hash, word, end)) = column.word(number, start) {
+                        (number, start) = (number + 1, end);
+                        return StreamElement::Item(counts.add(hash, word, 1));
+                    }
+                    current = None;
+                }
+                match input.next() {
+                    StreamElement::Item((_, column)) => (current, number, start) = (Some(column), 0, 0),
+                    other => return other.map(|_| 0),
+                }
+            }
+        })
+        .for_each(move |count| sink.update(count));
+    env.execute_blocking();
+}
+
 fn five_maps(run: &Run) {
     let env = environment();
     let mut sink = Sink::new(&run.totals);
@@ -164,6 +201,6 @@ fn latency(run: &Run, batches: BatchMode) {
                 (event, *count)
             })
         })
-        .for_each(move |(event, count)| sink.arrived(event.emitted, count));
+        .for_each(move |(event, count)| sink.arrived(event, count));
     env.execute_blocking();
 }

@@ -7,8 +7,8 @@ use skitter::prelude::*;
 use skitter::workflow::{Pull, Share, Source};
 
 use crate::jobs::Run;
-use crate::pace::{Due, Event, Pacer};
-use crate::tally::{LatencySink, Totals};
+use crate::pace::{Due, Event, LatencySink, Pacer};
+use crate::tally::Totals;
 
 pub fn measure(workflow: &WorkflowBuilder, run: &Run) {
     workflow
@@ -18,7 +18,7 @@ pub fn measure(workflow: &WorkflowBuilder, run: &Run) {
             0u64,
             |count, event| {
                 *count += 1;
-                (event.emitted, *count)
+                (event, *count)
             },
         )
         .sink(Arrivals(Arc::clone(&run.totals)), Chained);
@@ -57,7 +57,7 @@ impl Source for Paced {
 struct Arrivals(Arc<Totals>);
 
 impl Operation for Arrivals {
-    type In = (u64, u64);
+    type In = (Event, u64);
     type Out = Infallible;
     const NAME: &'static str = "arrivals";
     const OUT_PORTS: &'static [&'static str] = &[];
@@ -70,8 +70,13 @@ impl React for Arrivals {
         LatencySink::new(&self.0)
     }
 
-    fn react<E: Emit<Infallible>>(&self, sink: &mut LatencySink, event: (u64, u64), _emit: &mut E) -> Result<()> {
-        sink.arrived(event.0, event.1);
+    fn react<E: Emit<Infallible>>(
+        &self,
+        sink: &mut LatencySink,
+        (event, count): (Event, u64),
+        _emit: &mut E,
+    ) -> Result<()> {
+        sink.arrived(event, count);
         Ok(())
     }
 }

@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 use std::hash::{Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use skitter::codec::stable_hash;
 use skitter::prelude::*;
-use skitter::workflow::{Gather, Keyed, KeyedTable, Pull, Share, Source};
+use skitter::workflow::{Combine, Gather, Keyed, KeyedTable, Pull, Share, Source};
 
 use super::numbers::Counting;
 use crate::hash;
@@ -20,8 +20,8 @@ use crate::text::{Cursor, HashedWord, TextReader, for_each_hashed_word};
 /// Each word to its owner, who counts it and emits the count.
 pub fn updates(workflow: &WorkflowBuilder, run: &Run) {
     workflow
-        .source(Words(run.input.clone()))
-        .vertex(CountWords, KeyedState)
+        .source(Words::of(&run.input))
+        .vertex(CountWords::silent(), KeyedState)
         .sink(Counting(Arc::clone(&run.totals)), Chained);
 }
 
@@ -32,7 +32,7 @@ pub fn final_counts(workflow: &WorkflowBuilder, run: &Run) {
 
 /// A word as a key. Its hash is that of the text on its way through [`crate::hash`], which [`HashedWord`] carries.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-struct Word(CompactString);
+pub struct Word(CompactString);
 
 impl Hash for Word {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -42,9 +42,23 @@ impl Hash for Word {
 
 /// The words of a text, each worker reading a range of it.
 #[derive(Clone)]
-struct Words(PathBuf);
+pub struct Words {
+    path: PathBuf,
+    parts: usize,
+}
 
-struct Reader {
+impl Words {
+    pub fn of(path: &Path) -> Words {
+        Words { path: path.to_owned(), parts: 1 }
+    }
+
+    /// Of each worker's range only the first of so many parts.
+    pub fn first_of(self, parts: usize) -> Words {
+        Words { parts, ..self }
+    }
+}
+
+pub struct Reader {
     text: TextReader,
     cursor: Cursor,
 }
@@ -63,7 +77,8 @@ impl Source for Words {
     }
 
     fn open(&self, share: Share) -> Result<Reader> {
-        Ok(Reader { text: TextReader::open(&self.0, share.index, share.of)?, cursor: Cursor::default() })
+        let text = TextReader::open(&self.path, share.index * self.parts, share.of * self.parts)?;
+        Ok(Reader { text, cursor: Cursor::default() })
     }
 
     fn read<E: Emit<HashedWord>>(&self, reader: &mut Reader, budget: usize, emit: &mut E) -> Result<Pull> {
@@ -90,8 +105,20 @@ impl Source for Words {
     }
 }
 
+/// Counts words and emits each count.
 #[derive(Clone)]
-struct CountWords;
+pub struct CountWords(Option<Arc<Totals>>);
+
+impl CountWords {
+    pub fn silent() -> CountWords {
+        CountWords(None)
+    }
+
+    /// Adds the final counts to `totals`.
+    pub fn reporting(totals: &Arc<Totals>) -> CountWords {
+        CountWords(Some(Arc::clone(totals)))
+    }
+}
 
 impl Operation for CountWords {
     type In = HashedWord;
@@ -115,6 +142,13 @@ impl Keyed for CountWords {
     fn has_key(&self, word: &HashedWord, key: &Word) -> bool {
         word.text == key.0
     }
+
+    fn finish_key<E: Emit<u64>>(&self, word: &Word, count: &mut u64, _emit: &mut E) -> Result<()> {
+        if let Some(totals) = &self.0 {
+            FinalCounts::new(totals).word(&word.0, *count);
+        }
+        Ok(())
+    }
 }
 
 impl React for CountWords {
@@ -128,6 +162,32 @@ impl React for CountWords {
     #[inline(always)]
     fn react<E: Emit<u64>>(&self, count: &mut u64, _word: HashedWord, emit: &mut E) -> Result<()> {
         *count += 1;
+        emit.emit(*count);
+        Ok(())
+    }
+}
+
+impl Combine for CountWords {
+    type Partial = u64;
+
+    #[inline(always)]
+    fn start(&self, _word: HashedWord) -> u64 {
+        1
+    }
+
+    #[inline(always)]
+    fn add(&self, count: &mut u64, _word: HashedWord) {
+        *count += 1;
+    }
+
+    #[inline(always)]
+    fn join(&self, count: &mut u64, other: u64) {
+        *count += other;
+    }
+
+    #[inline(always)]
+    fn merge<E: Emit<u64>>(&self, _word: &Word, count: &mut u64, more: u64, emit: &mut E) -> Result<()> {
+        *count += more;
         emit.emit(*count);
         Ok(())
     }

@@ -15,8 +15,8 @@ use timely::worker::Worker;
 use super::execute;
 use crate::hash;
 use crate::jobs::{J2_RECORDS, J3_RECORDS, Job, Run, j3_key, maps, share};
-use crate::pace::{Due, Event, Pacer};
-use crate::tally::{FinalCounts, KeySums, LatencySink, Sink};
+use crate::pace::{Due, Event, LatencySink, Pacer};
+use crate::tally::{FinalCounts, KeySums, Sink};
 
 /// Lines or numbers in a round.
 const ROUND: usize = 1_000;
@@ -190,17 +190,17 @@ fn latency(worker: &mut Worker, run: &Run) {
                         for event in data.flat_map(|batch| batch.drain(..)) {
                             let count = counts.entry(event.key).or_insert(0u64);
                             *count += 1;
-                            session.give((event.emitted, *count));
+                            session.give((event, *count));
                         }
                     });
                 }
             })
-            .container::<Vec<(u64, u64)>>()
+            .container::<Vec<(Event, u64)>>()
             .unary::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Sink", |_, _| {
                 move |input, _| {
                     input.for_each_time(|_, data| {
-                        for (emitted, count) in data.flat_map(|batch| batch.drain(..)) {
-                            sink.arrived(emitted, count);
+                        for (event, count) in data.flat_map(|batch| batch.drain(..)) {
+                            sink.arrived(event, count);
                         }
                     });
                 }

@@ -1,5 +1,7 @@
 //! Timely Dataflow 0.31: at its best in [`rows`] and [`columns`], as its documentation writes it in
 //! [`docs`].
+//!
+//! An update is the new count or sum alone, as in all engines' best forms.
 
 use std::sync::Arc;
 

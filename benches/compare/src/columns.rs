@@ -1,0 +1,165 @@
+//! Words in columns: the bytes of many words in one string and where each ends, so that no word is a string of its own
+//! before it is a new key. Every engine has a form of J1b whose records, or messages, are columns.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash;
+use crate::text::{TextReader, for_each_hashed_word};
+
+/// Words in a column.
+pub const COLUMN: usize = 2048;
+
+/// Words with their hashes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Column {
+    text: String,
+    /// The hash of each word, and where it ends in `text`.
+    words: Vec<(u64, u32)>,
+}
+
+impl Column {
+    #[inline(always)]
+    pub fn push(&mut self, hash: u64, word: &str) {
+        self.text.push_str(word);
+        self.words.push((hash, self.text.len() as u32));
+    }
+
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Calls `f` with each word and its hash.
+    #[inline(always)]
+    pub fn for_each(&self, mut f: impl FnMut(u64, &str)) {
+        let mut start = 0;
+        for &(hash, end) in &self.words {
+            f(hash, &self.text[start..end as usize]);
+            start = end as usize;
+        }
+    }
+
+    /// The word with this number, which starts at `start`, with its hash and its end.
+    #[inline(always)]
+    pub fn word(&self, number: usize, start: usize) -> Option<(u64, &str, usize)> {
+        let &(hash, end) = self.words.get(number)?;
+        Some((hash, &self.text[start..end as usize], end as usize))
+    }
+
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.words.clear();
+    }
+
+    /// Takes the words out, and leaves a column with as much room.
+    fn take(&mut self) -> Column {
+        let room = Column { text: String::with_capacity(self.text.capacity()), words: Vec::with_capacity(COLUMN) };
+        std::mem::replace(self, room)
+    }
+}
+
+/// Cuts blocks of lines into columns, one for each owner of words.
+#[derive(Clone, Debug)]
+pub struct Cutter {
+    columns: Vec<Column>,
+}
+
+impl Cutter {
+    pub fn new(owners: usize) -> Cutter {
+        Cutter { columns: vec![Column::default(); owners] }
+    }
+
+    /// Adds the words of a block, and calls `full` with each owner whose column is full.
+    #[inline(always)]
+    pub fn cut(&mut self, block: &str, mut full: impl FnMut(usize, Column)) {
+        for_each_hashed_word(block, |hash, word| {
+            let owner = hash::owner(hash, self.columns.len());
+            self.columns[owner].push(hash, word);
+            if self.columns[owner].len() == COLUMN {
+                full(owner, self.columns[owner].take());
+            }
+        });
+    }
+
+    /// Gives the columns that are not full.
+    pub fn rest(&mut self, mut give: impl FnMut(usize, Column)) {
+        for (owner, column) in self.columns.iter_mut().enumerate().filter(|(_, column)| !column.is_empty()) {
+            give(owner, column.take());
+        }
+    }
+}
+
+/// The columns of a range of a text, one by one, each with its owner.
+pub struct Columns {
+    reader: TextReader,
+    cutter: Cutter,
+    ready: VecDeque<(usize, Column)>,
+}
+
+impl Columns {
+    /// Those of the `index`-th of `count` ranges of the file, for `count` owners.
+    pub fn open(path: &Path, index: usize, count: usize) -> io::Result<Columns> {
+        let reader = TextReader::open(path, index, count)?;
+        Ok(Columns { reader, cutter: Cutter::new(count), ready: VecDeque::new() })
+    }
+
+    /// Cuts the next block and calls `give` with each owner whose column is full; false, with all that is left, at the end.
+    #[inline(always)]
+    pub fn step(&mut self, mut give: impl FnMut(usize, Column)) -> bool {
+        let more = self.reader.fill();
+        if more {
+            self.cutter.cut(self.reader.block(), give);
+        } else {
+            self.cutter.rest(&mut give);
+        }
+        more
+    }
+}
+
+impl Iterator for Columns {
+    type Item = (usize, Column);
+
+    fn next(&mut self) -> Option<(usize, Column)> {
+        let mut more = true;
+        while self.ready.is_empty() && more {
+            let mut ready = std::mem::take(&mut self.ready);
+            more = self.step(|owner, column| ready.push_back((owner, column)));
+            self.ready = ready;
+        }
+        self.ready.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_hold_each_word_once_at_its_owner() {
+        let path = std::env::temp_dir().join(format!("skitter-compare-columns-{}", std::process::id()));
+        let text: String = (0..9_000).map(|i| format!("w{i} v{}\n", i * 7)).collect();
+        std::fs::write(&path, &text).expect("written");
+        let mut found = Vec::new();
+        for (owner, column) in (0..2).flat_map(|index| Columns::open(&path, index, 2).expect("opened")) {
+            assert!(column.len() <= COLUMN);
+            column.for_each(|hash, word| {
+                assert_eq!(hash, hash::of_word(word));
+                assert_eq!(hash::owner(hash, 2), owner);
+                found.push(word.to_owned());
+            });
+        }
+        std::fs::remove_file(&path).expect("removed");
+        let mut expected: Vec<&str> = text.split_whitespace().collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+}
