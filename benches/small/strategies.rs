@@ -37,7 +37,9 @@ impl<M: Record> Post for Recycle<M> {
     }
 }
 
-#[divan::bench(types = [Sedentary, RoundRobin, Rebalance, ImmutableLocal, KeyedState, PartialKey, Combining, Broadcast])]
+#[divan::bench(
+    types = [Sedentary, RoundRobin, Rebalance, ImmutableLocal, KeyedState, PartialKey, Combining, Broadcast]
+)]
 fn deliver<S: Strategy<CountOdd> + Default>(bencher: Bencher) {
     let operation: CountOdd = Count::by(|record| record.0);
     let strategy = S::default();

@@ -135,6 +135,12 @@ fn write_batch<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(), Code
     Ok(())
 }
 
+/// The bytes that a record takes up in a batch, in postcard; none if it cannot be serialised. Costs about as much as
+/// writing it.
+pub fn encoded_size<T: Record>(record: &T) -> Option<usize> {
+    postcard::serialize_with_flavor(record, postcard::ser_flavors::Size::default()).ok()
+}
+
 /// Reads a whole batch and appends its records to `records`.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ mod hash;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{CodecError, FREE_MEMORY, MAX_EXPANSION, decode_batch, encode_batch};
+pub use batch::{CodecError, FREE_MEMORY, MAX_EXPANSION, decode_batch, encode_batch, encoded_size};
 pub use decode::{Fault, MAX_DEPTH};
 pub use hash::{KEY_GROUPS, StableBuildHasher, StableHasher, key_group, stable_hash};
 

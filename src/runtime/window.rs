@@ -92,3 +92,73 @@ impl std::fmt::Debug for Window {
         f.debug_struct("Window").field("free", &self.free).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::workflow::Messages;
+
+    /// How long a test waits for what must come.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    proptest! {
+        #[test]
+        fn the_starved_are_woken_once(permits in 0..6usize, takes in vec(any::<bool>(), 0..60)) {
+            let (wake, woken) = sync_channel(100);
+            let window = Window::new(permits, move || wake.send(()).expect("room"));
+            let (mut under_way, mut starved) = (0, false);
+            for take in takes {
+                if take {
+                    let taken = window.try_take();
+                    prop_assert_eq!(taken, under_way < permits);
+                    under_way += usize::from(taken);
+                    starved |= !taken;
+                } else if under_way > 0 {
+                    window.give_back(Some(Box::new(Messages(vec![0u8]))));
+                    under_way -= 1;
+                    prop_assert_eq!(woken.try_recv().is_ok(), std::mem::take(&mut starved));
+                }
+                prop_assert_eq!(window.free(), permits - under_way);
+            }
+            let spares = std::iter::from_fn(|| window.spare()).count();
+            prop_assert!(spares <= WINDOW);
+        }
+    }
+
+    /// Gives back what is under way, and tells how much there was at most.
+    fn receive(window: &Window, under_way: &Receiver<()>) {
+        while under_way.recv_timeout(PATIENCE).is_ok() {
+            window.give_back(None);
+        }
+    }
+
+    /// Takes permits as fast as they come back, from several threads; a wake-up that is lost lets it wait for ever.
+    #[test]
+    fn nobody_is_left_asleep() {
+        const BATCHES: usize = 20_000;
+        for permits in [1, 2, WINDOW] {
+            let (wake, woken) = sync_channel(2 * BATCHES);
+            let window = Arc::new(Window::new(permits, move || wake.send(()).expect("room")));
+            // As many as there are permits and no more: a permit too many finds the channel full.
+            let (send, under_way) = sync_channel(permits);
+            std::thread::scope(|scope| {
+                let receiver = Arc::clone(&window);
+                scope.spawn(move || receive(&receiver, &under_way));
+                for _ in 0..BATCHES {
+                    while !window.try_take() {
+                        woken.recv_timeout(PATIENCE).expect("it is woken");
+                    }
+                    send.try_send(()).expect("no more than its permits");
+                }
+                drop(send);
+            });
+            assert_eq!(window.free(), permits);
+        }
+    }
+}

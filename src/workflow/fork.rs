@@ -90,6 +90,15 @@ impl<T: Clone + Send + 'static> Downstream<T> for Fork<T> {
     }
 }
 
+/// Records with memory of their own that are passed on together: few, as nobody knows how large they are.
+const MOST_HEAVY: usize = 128;
+
+/// How many records of a type are passed on together.
+fn together<T>() -> usize {
+    let fit = batch_capacity::<T>();
+    if std::mem::needs_drop::<T>() { fit.min(MOST_HEAVY) } else { fit }
+}
+
 /// Hands each record to all branches.
 pub(super) struct ForkOutlet<T> {
     waiting: Vec<T>,
@@ -107,7 +116,7 @@ impl<T: Clone> ForkOutlet<T> {
             last.take(&mut self.waiting);
         }
         self.waiting.clear();
-        self.waiting.reserve(batch_capacity::<T>());
+        self.waiting.reserve_exact(together::<T>());
     }
 }
 
@@ -185,7 +194,7 @@ impl<O> SplitOutlet<O> {
             branch.take(&mut self.waiting);
         }
         self.waiting.clear();
-        self.waiting.reserve(batch_capacity::<O>());
+        self.waiting.reserve_exact(together::<O>());
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! This room has no input or output, no clock and no threads; it knows nothing of actors and networks.
 
+mod batch;
 mod blame;
 mod builder;
 mod chain;
@@ -28,6 +29,7 @@ mod stream;
 mod table;
 mod verify;
 
+pub use batch::{BATCH_BYTES, BATCH_RECORDS, Batch, Messages, batch_capacity};
 pub use blame::take_blame;
 pub use builder::{Input, Inputs, Vertex, Workflow, WorkflowBuilder};
 pub use chain::{
@@ -44,7 +46,7 @@ pub use graph::{Graph, LinkInfo, VertexInfo, VertexKind};
 pub use meter::Meter;
 pub use nest::Nested;
 pub use operation::{Combine, Emit, Gather, Keyed, Operation, Passive, Progress, Pull, React, Share, Source};
-pub use outbox::{BATCH_BYTES, BATCH_RECORDS, Batch, Gate, Intake, Messages, Outbox, Post, batch_capacity};
+pub use outbox::{Gate, Intake, Outbox, Post};
 pub use port::{In, InPort, Out, OutPort};
 pub use stage::{Stage, StageFactory};
 pub use strategy::{Flush, LinkContext, Origin, Strategy, WorkerContext};

@@ -1,75 +1,9 @@
-//! From a worker to others: batches, the outbox that fills them, and the intake from outside.
+//! From a worker to others: the outbox, where a strategy puts messages, and the intake from outside.
 
-use std::any::Any;
 use std::marker::PhantomData;
 
-use crate::codec::{CodecError, Record, decode_batch, encode_batch};
-
-/// Size at which a batch leaves, in bytes of the records' own size: big enough that what is paid per batch (a message,
-/// a permit, a wake-up: about 1 µs) is little per record, small enough that a few of them stay in a core's cache.
-pub const BATCH_BYTES: usize = 32 * 1024;
-/// Most records in a batch, however small.
-pub const BATCH_RECORDS: usize = 4096;
-
-/// How many messages of a type fill a batch.
-pub const fn batch_capacity<M>() -> usize {
-    let size = if size_of::<M>() == 0 { 1 } else { size_of::<M>() };
-    let fit = BATCH_BYTES / size;
-    if fit > BATCH_RECORDS {
-        BATCH_RECORDS
-    } else if fit == 0 {
-        1
-    } else {
-        fit
-    }
-}
-
-/// Messages that travel together, their type erased.
-pub trait Batch: Any + Send {
-    /// Number of messages.
-    fn len(&self) -> usize;
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// Appends the messages to `bytes` as one encoded batch.
-    ///
-    /// # Errors
-    /// As [`encode_batch`].
-    fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), CodecError>;
-    /// The batch as a value that can be downcast.
-    fn as_any_mut(&mut self) -> &mut dyn Any;
-}
-
-/// Messages of one type.
-#[derive(Debug)]
-pub struct Messages<M>(pub Vec<M>);
-
-impl<M: Record> Messages<M> {
-    /// Reads an encoded batch.
-    ///
-    /// # Errors
-    /// As [`decode_batch`].
-    pub fn decode(bytes: &[u8]) -> Result<Box<dyn Batch>, CodecError> {
-        let mut messages = Vec::new();
-        decode_batch(bytes, &mut messages)?;
-        Ok(Box::new(Messages::<M>(messages)))
-    }
-}
-
-impl<M: Record> Batch for Messages<M> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
-        encode_batch(&self.0, bytes)
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-}
+use super::batch::{Batch, Filling, Messages, batch_capacity};
+use crate::codec::Record;
 
 /// Takes batches to the workers of one vertex. The runtime implements it; so does the test harness.
 pub trait Post: Send {
@@ -84,16 +18,14 @@ pub trait Post: Send {
 
 /// Where a strategy puts messages for workers of a vertex. Messages to one worker arrive in the order of sending.
 pub struct Outbox<M> {
-    boxes: Vec<Vec<M>>,
-    capacity: usize,
+    boxes: Vec<Filling<M>>,
     post: Box<dyn Post>,
 }
 
 impl<M: Record> Outbox<M> {
     /// An outbox for `workers` workers.
     pub fn new(workers: usize, post: Box<dyn Post>) -> Self {
-        let capacity = batch_capacity::<M>();
-        Outbox { boxes: (0..workers).map(|_| Vec::new()).collect(), capacity, post }
+        Outbox { boxes: (0..workers).map(|_| Filling::new()).collect(), post }
     }
 
     /// Sends a message to a worker, by number. Amortised constant time, no allocation once the outbox is warm.
@@ -102,13 +34,13 @@ impl<M: Record> Outbox<M> {
     /// When there is no such worker; the panic fails the deployment as one in an operation does.
     #[inline(always)]
     pub fn send(&mut self, worker: usize, message: M) {
-        let messages = &mut self.boxes[worker];
-        // A vector of what takes no memory never is full.
-        let full = if size_of::<M>() == 0 { BATCH_RECORDS } else { messages.capacity() };
-        if messages.len() == full {
+        if worker >= self.boxes.len() {
+            nobody(worker, self.boxes.len());
+        }
+        if self.boxes[worker].is_due() {
             self.make_room(worker);
         }
-        self.boxes[worker].push(message);
+        self.boxes[worker].messages.push(message);
     }
 
     /// Sends a message to every worker; cloned for all but the last.
@@ -126,7 +58,7 @@ impl<M: Record> Outbox<M> {
 
     /// Lets what waits for a worker leave at once: for messages that are batches of a strategy's own.
     pub fn dispatch(&mut self, worker: usize) {
-        if !self.boxes[worker].is_empty() {
+        if !self.boxes[worker].messages.is_empty() {
             self.ship(worker);
         }
     }
@@ -140,7 +72,7 @@ impl<M: Record> Outbox<M> {
     /// How much a worker has before it: messages that wait here, and batches under way counted as full ones.
     #[inline]
     pub fn load(&self, worker: usize) -> usize {
-        self.boxes[worker].len() + self.post.load(worker) * self.capacity
+        self.boxes[worker].messages.len() + self.post.load(worker) * batch_capacity::<M>()
     }
 
     /// Lets everything leave that waits for its batch to fill. The runtime calls it; a strategy need not.
@@ -153,20 +85,18 @@ impl<M: Record> Outbox<M> {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, worker: usize) {
-        if !self.boxes[worker].is_empty() {
+        if self.boxes[worker].is_full() {
             self.ship(worker);
         }
-        if self.boxes[worker].capacity() == 0 {
-            self.boxes[worker].reserve_exact(self.capacity);
-        }
+        self.boxes[worker].make_room();
     }
 
     fn ship(&mut self, worker: usize) {
         let mut batch = self.post.spare(worker);
         let spare = batch.as_mut().and_then(|batch| batch.as_any_mut().downcast_mut::<Messages<M>>());
         match spare {
-            Some(spare) => std::mem::swap(&mut spare.0, &mut self.boxes[worker]),
-            None => batch = Some(Box::new(Messages(std::mem::take(&mut self.boxes[worker])))),
+            Some(spare) => spare.0 = self.boxes[worker].exchange(std::mem::take(&mut spare.0)),
+            None => batch = Some(Box::new(Messages(self.boxes[worker].exchange(Vec::new())))),
         }
         if let Some(batch) = batch {
             self.post.post(worker, batch);
@@ -174,9 +104,19 @@ impl<M: Record> Outbox<M> {
     }
 }
 
+#[cold]
+#[inline(never)]
+#[expect(clippy::panic, reason = "a mistake in a strategy, which fails its deployment as any panic in it does")]
+fn nobody(worker: usize, workers: usize) -> ! {
+    match workers {
+        0 => panic!("a message to worker {worker} where there is none; workers have peers with `Strategy::PEERS` only"),
+        _ => panic!("a message to worker {worker}, of 0 to {}", workers - 1),
+    }
+}
+
 impl<M> std::fmt::Debug for Outbox<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbox").field("workers", &self.boxes.len()).field("capacity", &self.capacity).finish()
+        f.debug_struct("Outbox").field("workers", &self.boxes.len()).finish_non_exhaustive()
     }
 }
 
@@ -226,6 +166,7 @@ mod tests {
     use std::sync::mpsc::{SyncSender, sync_channel};
 
     use super::*;
+    use crate::workflow::{BATCH_BYTES, BATCH_RECORDS};
 
     /// Tells to whom how many messages were posted.
     struct Told(SyncSender<(usize, usize)>);
@@ -245,7 +186,7 @@ mod tests {
     }
 
     fn posts<M: Record>(fill: impl FnOnce(&mut Outbox<M>)) -> Vec<(usize, usize)> {
-        let (tell, told) = sync_channel(100);
+        let (tell, told) = sync_channel(2000);
         let mut outbox = Outbox::new(2, Box::new(Told(tell)));
         fill(&mut outbox);
         drop(outbox);
@@ -263,6 +204,37 @@ mod tests {
     fn messages_of_no_size_fill_batches_too() {
         let fill = |outbox: &mut Outbox<()>| (0..=2 * BATCH_RECORDS).for_each(|_| outbox.send(0, ()));
         assert_eq!(posts(fill), [(0, BATCH_RECORDS), (0, BATCH_RECORDS)]);
+    }
+
+    /// Memory on the heap counts, though only a few messages of a batch are looked at.
+    #[test]
+    fn a_batch_of_large_messages_is_small() {
+        let text = |size: usize| "x".repeat(size);
+        let fill = |outbox: &mut Outbox<String>| {
+            (0..3).for_each(|_| outbox.send(0, text(2 * BATCH_BYTES)));
+            outbox.flush();
+            (0..100).for_each(|_| outbox.send(0, text(BATCH_BYTES / 32)));
+            outbox.flush();
+            (0..=batch_capacity::<String>()).for_each(|_| outbox.send(1, text(10)));
+        };
+        let large = [(0, 1), (0, 1), (0, 1), (0, 32), (0, 32), (0, 32), (0, 4), (1, batch_capacity::<String>())];
+        assert_eq!(posts(fill), large);
+        // Those that grow within a batch are noticed after a while.
+        let fill = |outbox: &mut Outbox<String>| (0..1000).for_each(|n| outbox.send(0, text(n * n)));
+        assert!(posts(fill).iter().all(|(_, messages)| *messages <= 128));
+    }
+
+    #[test]
+    #[should_panic(expected = "a message to worker 2, of 0 to 1")]
+    fn nobody_is_sent_to_who_is_not_there() {
+        posts(|outbox: &mut Outbox<u64>| outbox.send(2, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "workers have peers with `Strategy::PEERS` only")]
+    fn peers_must_be_asked_for() {
+        let (tell, _told) = sync_channel(1);
+        Outbox::new(0, Box::new(Told(tell))).send(0, 0u64);
     }
 
     #[test]

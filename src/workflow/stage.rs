@@ -7,10 +7,9 @@ use super::blame::{Blame, take_blame};
 use super::chain::{Downstream, Failure, Opening, Outlet, Prepared, Survey};
 use super::fused::{BUSY_FLUSH, Counted};
 use super::operation::Progress;
-use super::outbox::Messages;
 use super::{
-    Batch, Cluster, Deployment, Error, Flush, Gate, Intake, Meter, Operation, Origin, Outbox, Post, Pull, Result,
-    Strategy, WorkerContext, Workers,
+    Batch, Cluster, Deployment, Error, Flush, Gate, Intake, Messages, Meter, Operation, Origin, Outbox, Post, Pull,
+    Result, Strategy, WorkerContext, Workers,
 };
 use crate::codec::CodecError;
 use crate::id::VertexId;

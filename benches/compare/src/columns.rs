@@ -111,7 +111,8 @@ impl Columns {
         Ok(Columns { reader, cutter: Cutter::new(count), ready: VecDeque::new() })
     }
 
-    /// Cuts the next block and calls `give` with each owner whose column is full; false, with all that is left, at the end.
+    /// Cuts the next block and calls `give` with each owner whose column is full; at the end, with all that is left,
+    /// and returns false.
     #[inline(always)]
     pub fn step(&mut self, mut give: impl FnMut(usize, Column)) -> bool {
         let more = self.reader.fill();

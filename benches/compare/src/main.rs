@@ -1,7 +1,7 @@
 //! Runs the same jobs on Skitter, Renoir, Timely and hand-written threads, and compares them.
 //!
-//! `table` measures all rows of the table of figures and prints what was reached: it runs this program again for each run
-//! of a job (`run`) or a figure (`skew`, `memory`), which prints one line of JSON. `scripts/bench` does all.
+//! `table` measures all rows of the table of figures and prints what was reached: it runs this program again for each
+//! run of a job (`run`) or a figure (`skew`, `memory`), which prints one line of JSON. `scripts/bench` does all.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

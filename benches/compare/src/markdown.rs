@@ -18,8 +18,8 @@ pub fn render(results: &Results) -> String {
     let rounds = results.rounds;
     let _ = writeln!(
         text,
-        "Medians of {rounds} rounds after one to warm up; engines take turns within each round, each run in a process of \
-         its own. {THREADS} threads.\n"
+        "Medians of {rounds} rounds after one to warm up; engines take turns within each round, each run in a process \
+         of its own. {THREADS} threads.\n"
     );
     text += "| row | | to reach | reached | |\n|---|---|---|---|---|\n";
     for bound in &results.bounds {

@@ -23,8 +23,8 @@ pub struct Event {
     pub key: u64,
     /// When it was emitted, in [`now_ns`].
     pub emitted: u64,
-    /// How long after it was due that was, in nanoseconds. A source that shares its thread with what stands behind it is
-    /// late while that works; without this, such a wait would show nowhere.
+    /// How long after it was due that was, in nanoseconds. A source that shares its thread with what stands behind it
+    /// is late while that works; without this, such a wait would show nowhere.
     pub late: u64,
 }
 

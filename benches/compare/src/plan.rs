@@ -177,7 +177,7 @@ impl Plan {
         let mut rounds = Vec::new();
         for round in 1..=self.runs.min(MEMORY_ROUNDS) {
             for sink in SlowSink::value_variants() {
-                // Either way a run takes a quarter of a minute: both threads wait for 31 M records, or one for half of them.
+                // Either way a run takes a quarter of a minute: both threads wait for 31 M records, or one for half.
                 let parts = match sink {
                     SlowSink::Chained => 1,
                     SlowSink::Alone => 2,

@@ -1,7 +1,7 @@
 //! Timely at its best with records in rows: inline strings, our hash, batches larger than Timely's own.
 //!
-//! Inputs are taken by `for_each`, which gives the memory of batches back, where the documentation prefers `for_each_time`,
-//! which frees it; builders are filled without looking for full batches after each record.
+//! Inputs are taken by `for_each`, which gives the memory of batches back, where the documentation prefers
+//! `for_each_time`, which frees it; builders are filled without looking for full batches after each record.
 
 use std::collections::HashMap;
 
