@@ -72,9 +72,9 @@ impl<M: Record> Batch for Messages<M> {
 
 /// Messages between two looks at what they point to: so few that a batch cannot become many times as large as it should
 /// when messages grow, so many that looking costs little.
-const GROUP: usize = 64;
+const GROUP: usize = 256;
 /// One of so many messages is looked at.
-const SAMPLE: usize = 16;
+const SAMPLE: usize = 64;
 
 /// Messages that are to be a batch when there are enough.
 ///
