@@ -5,6 +5,7 @@ pub mod actor;
 mod cli;
 pub mod codec;
 pub mod id;
+pub mod net;
 pub mod node;
 pub mod operations;
 pub mod prelude;

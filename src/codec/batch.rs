@@ -23,7 +23,7 @@ pub const MAX_EXPANSION: usize = 64;
 pub const FREE_MEMORY: usize = 1024 * 1024;
 
 /// Most memory, in bytes, that the values of a batch of so many bytes may take up.
-fn most_memory(bytes: usize) -> usize {
+pub(super) fn most_memory(bytes: usize) -> usize {
     bytes.saturating_mul(MAX_EXPANSION).max(FREE_MEMORY)
 }
 
@@ -74,7 +74,7 @@ pub enum CodecError {
 }
 
 /// Lets postcard write at the end of a buffer that is borrowed.
-struct Appender<'a>(&'a mut Vec<u8>);
+pub(super) struct Appender<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Extend<u8> for Appender<'_> {
     fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {

@@ -10,10 +10,12 @@ mod decode;
 mod hash;
 #[cfg(test)]
 mod tests;
+mod value;
 
 pub use batch::{CodecError, FREE_MEMORY, MAX_EXPANSION, decode_batch, encode_batch, encoded_size};
 pub use decode::{Fault, MAX_DEPTH};
 pub use hash::{KEY_GROUPS, StableBuildHasher, StableHasher, key_group, stable_hash};
+pub use value::{ValueError, decode, encode};
 
 use serde::{Serialize, de::DeserializeOwned};
 

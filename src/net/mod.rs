@@ -1,0 +1,32 @@
+//! Bytes between nodes: from a connection to one whose ends know and trust each other, with typed messages over it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `transport` | connections between hosts: TCP, or simulated in one process |
+//! | `cookie` | the secret that nodes share |
+//! | `handshake` | how two nodes get to know and trust each other; pure |
+//! | `session` | a connection after the handshake |
+//! | `channel` | typed messages and heartbeats over it |
+//! | `membership` | who belongs to the cluster, and who is dead; pure |
+//! | `mapper` | which node of a host listens at which port |
+//!
+//! Nothing here starts a task: what has to be run is a future that whoever uses it drives.
+
+mod channel;
+mod cookie;
+mod handshake;
+mod identity;
+pub mod mapper;
+mod membership;
+mod refusal;
+mod session;
+mod transport;
+
+pub use channel::{ChannelError, Courier, Frame, HEARTBEAT, MAX_MESSAGE, Receiver, STALL_TIMEOUT, Sender, channel};
+pub use cookie::{COOKIE_FILE, Cookie, CookieError, MAX_COOKIE};
+pub use handshake::{Acceptor, Dialer, MAX_DETAIL, MAX_HANDSHAKE, Nonce, PROTOCOL};
+pub use identity::{Expect, Fingerprint, Identity, Mode, Purpose};
+pub use membership::{Cause, Command, Event, LONGEST_STEP, Membership, SILENCE};
+pub use refusal::{Reason, Refusal};
+pub use session::{HANDSHAKE_TIMEOUT, Session, accept, dial};
+pub use transport::{BoxFuture, BoxReader, BoxStream, BoxWriter, CONNECT_TIMEOUT, Listener, Stream, Tcp, Transport};
