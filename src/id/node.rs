@@ -276,7 +276,7 @@ mod tests {
             ("", "no host"),
             (":", "no host"),
             (":80", "no host"),
-            ("@", "no host"),
+            ("@", "no name"),
             ("w1@", "no host"),
             ("w1@:80", "no host"),
             ("@silverlode", "no name"),

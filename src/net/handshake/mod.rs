@@ -18,6 +18,8 @@ mod acceptor;
 mod dialer;
 mod inbox;
 mod proof;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use acceptor::Acceptor;
