@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-pub use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+pub use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 /// Counts the actors and threads that live.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +106,16 @@ impl Executor {
                 Some(task) => task.await.map_err(|error| error.to_string()),
                 None => Err("its threads are gone".to_owned()),
             }
+        }
+    }
+}
+
+impl Executor {
+    /// Lets a future run on these threads, as long as they are there. Whoever starts it has it tell its end.
+    pub fn start<F: Future<Output = ()> + Send + 'static>(&self, future: F) {
+        if let Some(runtime) = &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "one of the places where tasks are started")]
+            drop(runtime.spawn(future));
         }
     }
 }

@@ -2,12 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{VertexId, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{NodeId, VertexId, WorkerId};
 use crate::workflow::{Error, Failure};
 
 /// What happens to a deployment.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
+    /// A node has made its workers.
+    Prepared(NodeId),
+    /// A node is connected to all those that its workers exchange batches with.
+    Connected(NodeId),
+    /// A node takes no part in it, or not any more; its workers are gone.
+    Lost { node: NodeId, error: Error },
+    /// A node has lost what it needs to go on.
+    Broken { node: NodeId, error: Error },
     /// A worker is prepared.
     Opened(WorkerId),
     /// A worker has no senders left and nothing to do; so many batches went to and came from its peers.
@@ -29,8 +39,12 @@ pub enum Event {
 }
 
 /// What is to be done.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
+    /// Let the nodes connect to each other.
+    Connect,
+    /// Let all workers prepare.
+    Open,
     /// Tell all workers that everybody is prepared.
     Start,
     /// Tell the sources to end.
@@ -46,7 +60,7 @@ pub enum Command {
 }
 
 /// How a deployment ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// All sources came to their end and the last record was handled.
     Completed,
@@ -57,7 +71,7 @@ pub enum Ending {
 }
 
 /// What went wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     pub vertex: Option<VertexId>,
     pub error: Error,
@@ -69,8 +83,9 @@ struct Counts {
     received: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Member {
+    node: NodeId,
     opened: bool,
     done: bool,
     gone: bool,
@@ -78,9 +93,26 @@ struct Member {
     probed: Option<Counts>,
 }
 
+impl Member {
+    fn new(node: NodeId) -> Member {
+        Member { node, opened: false, done: false, gone: false, drained: None, probed: None }
+    }
+}
+
+/// How far a node has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Asked,
+    Prepared,
+    Connected,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Coordinator {
+    nodes: BTreeMap<NodeId, Step>,
+    /// How far all nodes have come.
+    step: Step,
     workers: BTreeMap<WorkerId, Member>,
     /// The round of probes that each vertex is in.
     rounds: BTreeMap<VertexId, u32>,
@@ -91,10 +123,13 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// A coordinator of these workers.
-    pub fn new(workers: impl IntoIterator<Item = WorkerId>) -> Self {
+    /// A coordinator of these workers, each with its node.
+    pub fn new(workers: impl IntoIterator<Item = (WorkerId, NodeId)>) -> Self {
+        let workers: BTreeMap<_, _> = workers.into_iter().map(|(id, node)| (id, Member::new(node))).collect();
         Coordinator {
-            workers: workers.into_iter().map(|id| (id, Member::default())).collect(),
+            nodes: workers.values().map(|member| (member.node, Step::Asked)).collect(),
+            step: Step::Asked,
+            workers,
             rounds: BTreeMap::new(),
             started: false,
             stopping: false,
@@ -109,11 +144,18 @@ impl Coordinator {
             return Vec::new();
         }
         match event {
+            Event::Prepared(node) => self.stepped(node, Step::Prepared),
+            Event::Connected(node) => self.stepped(node, Step::Connected),
+            Event::Lost { node, error } => self.lost(node, error),
+            Event::Broken { node, error } if self.nodes.contains_key(&node) => self.broken(error),
+            Event::Broken { .. } => Vec::new(),
             Event::Opened(worker) => self.opened(worker),
             Event::Drained { worker, sent, received } => self.drained(worker, Counts { sent, received }),
             Event::Probed { worker, round, sent, received } => self.probed(worker, round, Counts { sent, received }),
             Event::Done(worker) => {
-                self.member(worker).done = true;
+                if let Some(member) = self.workers.get_mut(&worker) {
+                    member.done = true;
+                }
                 Vec::new()
             }
             Event::Failed(worker, failure) => {
@@ -127,12 +169,38 @@ impl Coordinator {
         }
     }
 
-    fn member(&mut self, worker: WorkerId) -> &mut Member {
-        self.workers.entry(worker).or_default()
+    /// All nodes take each step before one takes the next.
+    fn stepped(&mut self, node: NodeId, step: Step) -> Vec<Command> {
+        let Some(stands) = self.nodes.get_mut(&node) else { return Vec::new() };
+        *stands = step.max(*stands);
+        let all = self.nodes.values().min().copied().unwrap_or(Step::Connected);
+        if all <= self.step || self.failed.is_some() {
+            return Vec::new();
+        }
+        self.step = all;
+        match all {
+            Step::Asked => Vec::new(),
+            Step::Prepared => vec![Command::Connect],
+            Step::Connected => vec![Command::Open],
+        }
+    }
+
+    fn lost(&mut self, node: NodeId, error: Error) -> Vec<Command> {
+        if self.nodes.remove(&node).is_none() {
+            return Vec::new();
+        }
+        self.workers.values_mut().filter(|member| member.node == node).for_each(|member| member.gone = true);
+        if self.failed.is_some() { self.end_if_gone() } else { self.broken(error) }
+    }
+
+    fn broken(&mut self, error: Error) -> Vec<Command> {
+        self.fail(None, Failed { vertex: None, error })
     }
 
     fn opened(&mut self, worker: WorkerId) -> Vec<Command> {
-        self.member(worker).opened = true;
+        if let Some(member) = self.workers.get_mut(&worker) {
+            member.opened = true;
+        }
         if self.started || self.failed.is_some() || !self.workers.values().all(|member| member.opened) {
             return Vec::new();
         }
@@ -152,7 +220,8 @@ impl Coordinator {
     /// sent, and none of that has changed when everybody is asked again (the four-counter method of Mattern, 1987).
     fn drained(&mut self, worker: WorkerId, counts: Counts) -> Vec<Command> {
         let vertex = worker.vertex;
-        self.member(worker).drained = Some(counts);
+        let Some(member) = self.workers.get_mut(&worker) else { return Vec::new() };
+        member.drained = Some(counts);
         let (mut sent, mut received) = (0, 0);
         for (_, member) in self.workers.iter_mut().filter(|(id, _)| id.vertex == vertex) {
             member.probed = None;
@@ -171,7 +240,8 @@ impl Coordinator {
         if self.rounds.get(&vertex) != Some(&round) {
             return Vec::new();
         }
-        self.member(worker).probed = Some(counts);
+        let Some(member) = self.workers.get_mut(&worker) else { return Vec::new() };
+        member.probed = Some(counts);
         let unchanged = |(_, member): (&WorkerId, &Member)| member.probed.is_some() && member.probed == member.drained;
         if self.workers.iter().filter(|(id, _)| id.vertex == vertex).all(unchanged) {
             vec![Command::Finish { vertex }]
@@ -191,7 +261,7 @@ impl Coordinator {
     }
 
     fn gone(&mut self, worker: WorkerId) -> Vec<Command> {
-        let member = self.member(worker);
+        let Some(member) = self.workers.get_mut(&worker) else { return Vec::new() };
         member.gone = true;
         if !member.done && self.failed.is_none() {
             let error = Error::Operation("the worker ended before its work was done".to_owned());

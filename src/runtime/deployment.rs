@@ -1,24 +1,21 @@
 //! A workflow that runs: its supervisor, and the handle that users hold.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::coordinator::{Command, Coordinator, Ending, Event};
-use super::flow::{Flow, Mailbox, ProgressCell};
-use super::plan::{Outline, PlannedStage, workers_of};
+use super::plan::{Outline, workers_of};
+use super::progress::ProgressCell;
+use super::site::{Counts, Order, Report, Tell};
 use super::status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
-use super::wiring::{Meters, Roster};
-use super::worker::{Arguments, Message, Worker};
-use crate::actor::{
-    self, Actor, ActorCell, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent,
-};
-use crate::id::{DeploymentId, VertexId, WorkerId};
-use crate::workflow::{Error, Progress, Result, VertexKind};
+use super::wiring::Meters;
+use crate::actor::{self, Actor, ActorProcessingErr, ActorRef, Resident};
+use crate::id::{DeploymentId, NodeId, VertexId, WorkerId};
+use crate::workflow::{Error, Progress, Result, VertexKind, Workers};
 
 /// What the supervisor and the handles of a deployment share.
 pub struct Shared {
@@ -53,6 +50,29 @@ impl Shared {
             }
             ends
         });
+    }
+
+    /// It comes into a phase, if it is where that follows.
+    fn pass(&self, from: impl FnOnce(&Phase) -> bool, to: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let passes = from(phase);
+            if passes {
+                *phase = to;
+            }
+            passes
+        });
+    }
+
+    /// Takes in what a part on another node has counted.
+    fn count(&self, counts: Counts) {
+        for (vertex, worker, received, emitted) in counts.vertices {
+            self.meters.set(vertex, worker, received, emitted);
+        }
+        for (worker, progress, calls) in counts.workers {
+            if let Some(cell) = self.progress.get(&worker) {
+                cell.report(progress, calls);
+            }
+        }
     }
 
     fn elapsed(&self) -> Duration {
@@ -96,37 +116,37 @@ impl Shared {
     }
 }
 
-/// The actor that supervises the workers of a deployment. It runs apart from them, so that a worker that does not
-/// return keeps nobody from stopping it.
+/// The actor that supervises a deployment. It runs apart from the workers, so that one that does not return keeps nobody
+/// from stopping it.
 pub struct Supervisor;
+
+/// The way to the part of a deployment on one node. It must not wait.
+pub type Way = Box<dyn Fn(Order) + Send>;
+
+/// Makes the parts of a deployment, given what takes what they tell.
+pub type Parts = Box<dyn FnOnce(Tell) -> Result<Vec<Way>> + Send>;
 
 /// What a supervisor needs.
 pub struct Start {
     pub alive: Alive,
-    pub stages: BTreeMap<VertexId, PlannedStage>,
-    pub census: Census,
+    pub parts: Parts,
 }
 
 /// Held as long as a deployment lives, by its supervisor. However that ends, with its runtime for example, nobody then
 /// waits any more.
 pub struct Alive {
     shared: Arc<Shared>,
-    /// Where workers run. Each deployment has threads of its own, so that operations that do not return keep only their
-    /// own deployment from work.
-    executor: Executor,
-    given_up: Arc<AtomicBool>,
     _resident: Resident,
 }
 
 impl Alive {
-    pub fn new(shared: Arc<Shared>, executor: Executor, resident: Resident) -> Self {
-        Alive { shared, executor, given_up: Arc::default(), _resident: resident }
+    pub fn new(shared: Arc<Shared>, resident: Resident) -> Self {
+        Alive { shared, _resident: resident }
     }
 }
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.given_up.store(true, Ordering::Release);
         self.shared.end(Phase::Failed(Error::Aborted));
     }
 }
@@ -135,133 +155,55 @@ impl Drop for Alive {
 pub struct State {
     alive: Alive,
     coordinator: Coordinator,
-    roster: Arc<Roster>,
-    actors: HashMap<ractor::ActorId, WorkerId>,
+    parts: Vec<Way>,
 }
 
-/// Starts the workers; each with its way in.
-async fn start_all(
-    all: Vec<Arguments>,
-    supervisor: ActorCell,
-) -> Result<Vec<(WorkerId, ractor::ActorId, Mailbox)>, String> {
-    let mut workers = Vec::with_capacity(all.len());
-    for arguments in all {
-        let (id, waiting) = (arguments.id, Arc::clone(&arguments.waiting));
-        let actor = actor::spawn(Worker, arguments, Some(supervisor.clone())).await;
-        let actor = actor.map_err(|error| error.to_string())?;
-        workers.push((id, actor.get_id(), Mailbox::new(actor, waiting)));
+impl Drop for State {
+    fn drop(&mut self) {
+        self.parts.iter().for_each(|part| part(Order::Close));
     }
-    Ok(workers)
 }
 
 impl Actor for Supervisor {
-    type Msg = Event;
+    type Msg = Report;
     type State = State;
     type Arguments = Start;
 
-    async fn pre_start(&self, own: ActorRef<Event>, start: Start) -> Result<State, ActorProcessingErr> {
-        let Start { alive, stages, census } = start;
-        let mut all = Vec::new();
-        for stage in stages.into_values() {
-            for id in workers_of(stage.vertex, stage.workers.len()) {
-                let told = own.clone();
-                all.push(Arguments {
-                    id,
-                    stage: stage.clone(),
-                    flow: Flow::new(Arc::clone(&alive.given_up)),
-                    progress: alive.shared.progress.get(&id).cloned().unwrap_or_default(),
-                    census: census.clone(),
-                    // A supervisor that has ended has nothing to be told.
-                    tell: Arc::new(move |event| drop(told.cast(event))),
-                    waiting: Arc::default(),
-                });
-            }
-        }
-        let started = alive.executor.run(start_all(all, own.get_cell())).await;
-        let workers = started.flatten().inspect_err(|reason| {
-            alive.shared.end(Phase::Failed(Error::Runtime(reason.clone())));
-        })?;
-        let (mut actors, mut mailboxes) = (HashMap::new(), BTreeMap::<VertexId, Vec<Mailbox>>::new());
-        for (id, actor, mailbox) in workers {
-            actors.insert(actor, id);
-            mailboxes.entry(id.vertex).or_default().push(mailbox);
-        }
-        let coordinator = Coordinator::new(actors.values().copied());
-        let (outline, meters) = (Arc::clone(&alive.shared.outline), alive.shared.meters.clone());
-        let roster = Arc::new(Roster { outline, mailboxes, meters });
-        for mailbox in roster.mailboxes.values().flatten() {
-            mailbox.send(Message::Open(Arc::clone(&roster)));
-        }
-        Ok(State { alive, coordinator, roster, actors })
-    }
-
-    async fn handle(&self, own: ActorRef<Event>, event: Event, state: &mut State) -> Result<(), ActorProcessingErr> {
-        state.handle(&own, event);
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        own: ActorRef<Event>,
-        event: SupervisionEvent,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        let gone = match &event {
-            SupervisionEvent::ActorTerminated(actor, _, _) => Some(actor.get_id()),
-            SupervisionEvent::ActorFailed(actor, reason) => {
-                error!(%reason, "A worker actor failed");
-                Some(actor.get_id())
-            }
-            _ => None,
+    async fn pre_start(&self, own: ActorRef<Report>, start: Start) -> Result<State, ActorProcessingErr> {
+        let Start { alive, parts } = start;
+        let Outline { workers, .. } = alive.shared.outline.as_ref();
+        let numbered = |(vertex, workers): (&VertexId, &Workers)| -> Vec<(WorkerId, NodeId)> {
+            workers_of(*vertex, workers.len()).zip(workers.iter().map(|worker| worker.node)).collect()
         };
-        if let Some(worker) = gone.and_then(|actor| state.actors.get(&actor).copied()) {
-            // Supervision comes before messages; what the worker said last has to be heard first.
-            own.cast(Event::Gone(worker))?;
+        let coordinator = Coordinator::new(workers.iter().flat_map(numbered));
+        // A supervisor that has ended has nothing to be told.
+        let parts = parts(Arc::new(move |report| drop(own.cast(report))));
+        let parts = parts.inspect_err(|error| alive.shared.end(Phase::Failed(error.clone())))?;
+        Ok(State { alive, coordinator, parts })
+    }
+
+    async fn handle(&self, own: ActorRef<Report>, report: Report, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match report {
+            Report::Event(event) => state.handle(&own, event),
+            Report::Counts(counts) => state.alive.shared.count(counts),
         }
         Ok(())
     }
 }
 
 impl State {
-    fn handle(&mut self, own: &ActorRef<Event>, event: Event) {
+    fn handle(&mut self, own: &ActorRef<Report>, event: Event) {
         if matches!(event, Event::Stop) {
-            self.alive.shared.phase.send_if_modified(|phase| {
-                let runs = matches!(phase, Phase::Starting | Phase::Running);
-                if runs {
-                    *phase = Phase::Stopping;
-                }
-                runs
-            });
+            self.alive.shared.pass(|phase| matches!(phase, Phase::Starting | Phase::Running), Phase::Stopping);
         }
         for command in self.coordinator.handle(event) {
             self.obey(own, command);
         }
     }
 
-    fn obey(&mut self, own: &ActorRef<Event>, command: Command) {
+    fn obey(&mut self, own: &ActorRef<Report>, command: Command) {
         let shared = &self.alive.shared;
         match command {
-            Command::Start => {
-                shared.phase.send_if_modified(|phase| {
-                    let starts = *phase == Phase::Starting;
-                    if starts {
-                        *phase = Phase::Running;
-                    }
-                    starts
-                });
-                self.tell(|_| true, || Message::Start);
-            }
-            Command::StopSources => {
-                self.tell(|vertex| shared.outline.sources.contains(&vertex), || Message::Stop);
-            }
-            Command::Probe { vertex, round } => self.tell(|other| other == vertex, || Message::Probe { round }),
-            Command::Finish { vertex } => self.tell(|other| other == vertex, || Message::Finish),
-            Command::GiveUp => {
-                self.alive.given_up.store(true, Ordering::Release);
-                self.roster.mailboxes.values().flatten().for_each(Mailbox::give_up);
-                let own = own.clone();
-                actor::later(shared.patience, move || drop(own.cast(Event::Expired)));
-            }
             Command::End(ending) => {
                 if let Ending::Failed { stuck, .. } = &ending {
                     for worker in stuck {
@@ -276,14 +218,16 @@ impl State {
                     (None, _) => Phase::Stopped,
                 });
                 own.stop(None);
+                return;
             }
+            Command::Start => shared.pass(|phase| *phase == Phase::Starting, Phase::Running),
+            Command::GiveUp => {
+                let own = own.clone();
+                actor::later(shared.patience, move || drop(own.cast(Report::Event(Event::Expired))));
+            }
+            _ => {}
         }
-    }
-
-    fn tell(&self, to: impl Fn(VertexId) -> bool, message: impl Fn() -> Message) {
-        for (_, mailboxes) in self.roster.mailboxes.iter().filter(|(vertex, _)| to(**vertex)) {
-            mailboxes.iter().for_each(|mailbox| mailbox.send(message()));
-        }
+        self.parts.iter().for_each(|part| part(Order::Obey(command.clone())));
     }
 }
 
@@ -291,7 +235,7 @@ impl State {
 #[derive(Clone)]
 pub struct DeploymentHandle {
     pub(super) shared: Arc<Shared>,
-    pub(super) supervisor: ActorRef<Event>,
+    pub(super) supervisor: ActorRef<Report>,
 }
 
 impl std::fmt::Debug for DeploymentHandle {
@@ -342,12 +286,12 @@ impl DeploymentHandle {
     /// Stops it in order, without waiting: sources end, what is under way drains, operations finish.
     pub fn stop(&self) {
         // A supervisor that has ended has nothing left to stop.
-        drop(self.supervisor.cast(Event::Stop));
+        drop(self.supervisor.cast(Report::Event(Event::Stop)));
     }
 
     /// Gives it up, without waiting: what is under way is lost.
     pub fn abort(&self) {
-        drop(self.supervisor.cast(Event::Abort));
+        drop(self.supervisor.cast(Report::Event(Event::Abort)));
     }
 
     /// Waits until it has ended.

@@ -1,14 +1,17 @@
 //! What leaves a worker: its links to other workers, with their credit and what waits for it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::connection::{Connection, REMOTE_WINDOW};
 use super::window::{WINDOW, Window};
-use super::worker::Message;
+use super::wire::{Header, Kind};
+use super::worker::{Credit, Message, Parcel};
 use crate::actor::ActorRef;
-use crate::workflow::{Batch, Post};
+use crate::id::WorkerId;
+use crate::workflow::{Batch, Error, Post};
 
 /// Batches that may wait for credit in one worker before the operation that emits them is made to wait, too. A worker
 /// that is short of credit is given nothing more to do, so this is only reached by an operation that emits very many
@@ -45,9 +48,20 @@ impl Mailbox {
     }
 }
 
+/// The way to a worker, wherever it is.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// In this process.
+    Here(Mailbox),
+    /// On another node.
+    There(Arc<Connection>, WorkerId),
+}
+
 /// One link to one worker.
 struct Link {
-    to: Mailbox,
+    to: Way,
+    /// Its number among the links of its worker.
+    number: u32,
     window: Arc<Window>,
     waiting: VecDeque<Box<dyn Batch>>,
     /// To a worker of the same vertex.
@@ -56,16 +70,37 @@ struct Link {
 
 impl Link {
     /// Sends what waits, as far as there is credit; returns how many batches left.
-    fn pump(&mut self) -> usize {
+    fn pump(&mut self, from: WorkerId, fault: &mut Option<Error>) -> usize {
         let mut left = 0;
         while !self.waiting.is_empty() && self.window.try_take() {
-            if let Some(batch) = self.waiting.pop_front() {
-                let window = Arc::clone(&self.window);
-                self.to.send(Message::Batch { batch, window, peer: self.peer });
-                left += 1;
+            let Some(mut batch) = self.waiting.pop_front() else { break };
+            left += 1;
+            match &self.to {
+                Way::Here(mailbox) => {
+                    let credit = Credit::Local(Arc::clone(&self.window));
+                    mailbox.send(Message::Batch { parcel: Parcel::Open(batch), credit, peer: self.peer });
+                }
+                Way::There(connection, to) => {
+                    let kind = if self.peer { Kind::PeerBatch } else { Kind::Batch };
+                    let header = Header { kind, to: *to, from, link: self.number };
+                    if let Err(unsendable) = connection.send_batch(header, batch.as_mut()) {
+                        fault.get_or_insert_with(|| Error::Operation(unsendable.to_string()));
+                    }
+                    self.window.recycle(batch);
+                }
             }
         }
         left
+    }
+
+    /// Tells the receiver that no more will come.
+    fn end(&self, from: WorkerId) {
+        match &self.to {
+            Way::Here(mailbox) => mailbox.send(Message::End),
+            Way::There(connection, to) => {
+                connection.send_end(Header { kind: Kind::End, to: *to, from, link: self.number });
+            }
+        }
     }
 }
 
@@ -76,19 +111,22 @@ struct Links {
     waiting: usize,
     /// Batches for workers of the same vertex, ever.
     to_peers: u64,
+    /// Why a batch could not be sent.
+    fault: Option<Error>,
 }
 
 /// The links of a worker, shared by those who send in it.
 #[derive(Clone)]
 pub struct Flow {
+    from: WorkerId,
     links: Arc<Mutex<Links>>,
     given_up: Arc<AtomicBool>,
 }
 
 impl Flow {
     /// A worker without links. `given_up` is set when the deployment is, so that nobody waits any more.
-    pub fn new(given_up: Arc<AtomicBool>) -> Self {
-        Flow { links: Arc::default(), given_up }
+    pub fn new(from: WorkerId, given_up: Arc<AtomicBool>) -> Self {
+        Flow { from, links: Arc::default(), given_up }
     }
 
     fn lock(&self) -> MutexGuard<'_, Links> {
@@ -96,13 +134,20 @@ impl Flow {
     }
 
     /// Links the worker to all workers of a vertex. `own` is its own way in, to be told when credit comes back.
-    pub fn link(&self, own: &Mailbox, receivers: &[Mailbox], peer: bool) -> Box<dyn Post> {
+    pub fn link(&self, own: &Mailbox, receivers: &[Way], peer: bool) -> Box<dyn Post> {
         let mut links = self.lock();
         let first = links.links.len();
         for to in receivers {
-            let own = own.clone();
-            let window = Arc::new(Window::new(WINDOW, move || own.send(Message::Wake)));
-            links.links.push(Link { to: to.clone(), window, waiting: VecDeque::new(), peer });
+            let (own, number) = (own.clone(), links.links.len() as u32);
+            let permits = match to {
+                Way::Here(_) => WINDOW,
+                Way::There(..) => REMOTE_WINDOW,
+            };
+            let window = Arc::new(Window::new(permits, move || own.send(Message::Wake)));
+            if let Way::There(connection, _) = to {
+                connection.register(self.from, number, Arc::clone(&window));
+            }
+            links.links.push(Link { to: to.clone(), number, window, waiting: VecDeque::new(), peer });
         }
         Box::new(Route { flow: self.clone(), first })
     }
@@ -110,14 +155,20 @@ impl Flow {
     /// Sends what waits, as far as there is credit; returns whether nothing is left.
     pub fn pump(&self) -> bool {
         let mut links = self.lock();
-        let left: usize = links.links.iter_mut().map(Link::pump).sum();
-        links.waiting -= left;
-        links.waiting == 0
+        let Links { links: all, waiting, fault, .. } = &mut *links;
+        let left: usize = all.iter_mut().map(|link| link.pump(self.from, fault)).sum();
+        *waiting -= left;
+        *waiting == 0
     }
 
     /// Whether something waits for credit.
     pub fn is_blocked(&self) -> bool {
         self.lock().waiting > 0
+    }
+
+    /// Why a batch could not be sent, if one could not.
+    pub fn take_fault(&self) -> Option<Error> {
+        self.lock().fault.take()
     }
 
     /// Whether the deployment has been given up, so that there is no point in going on.
@@ -132,9 +183,7 @@ impl Flow {
 
     /// Tells the receivers that no more will come. Only when nothing waits.
     pub fn end(&self) {
-        for link in self.lock().links.iter().filter(|link| !link.peer) {
-            link.to.send(Message::End);
-        }
+        self.lock().links.iter().filter(|link| !link.peer).for_each(|link| link.end(self.from));
     }
 }
 
@@ -147,15 +196,15 @@ struct Route {
 impl Post for Route {
     fn post(&mut self, worker: usize, batch: Box<dyn Batch>) {
         let mut links = self.flow.lock();
-        let links = &mut *links;
-        let link = &mut links.links[self.first + worker];
+        let Links { links: all, waiting, to_peers, fault } = &mut *links;
+        let link = &mut all[self.first + worker];
         link.waiting.push_back(batch);
-        links.to_peers += u64::from(link.peer);
-        links.waiting += 1;
-        links.waiting -= link.pump();
+        *to_peers += u64::from(link.peer);
+        *waiting += 1;
+        *waiting -= link.pump(self.flow.from, fault);
         // Peers may be waiting for each other, so between them nobody may wait; others stand in a line.
-        if links.waiting > MOST_WAITING && !link.peer && !link.waiting.is_empty() {
-            links.waiting -= wait_for_credit(link, &self.flow.given_up);
+        if *waiting > MOST_WAITING && !link.peer && !link.waiting.is_empty() {
+            *waiting -= wait_for_credit(link, &self.flow, fault);
         }
     }
 
@@ -166,21 +215,21 @@ impl Post for Route {
     fn load(&self, worker: usize) -> usize {
         let links = self.flow.lock();
         let link = &links.links[self.first + worker];
-        link.waiting.len() + WINDOW - link.window.free().min(WINDOW)
+        link.waiting.len() + link.window.taken()
     }
 }
 
 /// Waits until some of what waits on the link has left; returns how many batches did. The thread may sleep, so the
 /// executor is told to use another one for other workers.
 #[cold]
-fn wait_for_credit(link: &mut Link, given_up: &AtomicBool) -> usize {
+fn wait_for_credit(link: &mut Link, flow: &Flow, fault: &mut Option<Error>) -> usize {
     tokio::task::block_in_place(|| {
         loop {
-            let left = link.pump();
+            let left = link.pump(flow.from, fault);
             if left > 0 {
                 return left;
             }
-            if given_up.load(Ordering::Acquire) {
+            if flow.is_given_up() {
                 // Nobody will ask for them.
                 let dropped = link.waiting.len();
                 link.waiting.clear();
@@ -189,61 +238,4 @@ fn wait_for_credit(link: &mut Link, given_up: &AtomicBool) -> usize {
             link.window.wait(LOOK_UP);
         }
     })
-}
-
-/// How far a source has come, and whether a worker is inside a call of user code: written by the worker, read by
-/// whoever asks.
-#[derive(Debug)]
-pub struct ProgressCell {
-    done: AtomicU64,
-    /// Or [`UNKNOWN`].
-    total: AtomicU64,
-    /// Counts the beginning and the end of each call, so that it is odd inside of one.
-    calls: AtomicU64,
-}
-
-/// In place of a total, of a source that does not know its end.
-const UNKNOWN: u64 = u64::MAX;
-
-/// In place of a count, of a worker that has ended.
-pub const ENDED: u64 = u64::MAX;
-
-impl Default for ProgressCell {
-    fn default() -> Self {
-        ProgressCell { done: AtomicU64::new(0), total: AtomicU64::new(UNKNOWN), calls: AtomicU64::new(0) }
-    }
-}
-
-impl ProgressCell {
-    pub fn set(&self, progress: crate::workflow::Progress) {
-        self.done.store(progress.done, Ordering::Relaxed);
-        self.total.store(progress.total, Ordering::Relaxed);
-    }
-
-    /// How far it has come, if it knows its end. A worker that has nothing to read is at its end.
-    pub fn get(&self) -> Option<crate::workflow::Progress> {
-        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
-        (total != UNKNOWN).then_some(crate::workflow::Progress { done, total })
-    }
-
-    /// A call begins.
-    pub fn enter(&self) {
-        // The worker is the only writer, so it need not add atomically.
-        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    /// A call has ended.
-    pub fn leave(&self) {
-        self.enter();
-    }
-
-    /// The worker has ended.
-    pub fn end(&self) {
-        self.calls.store(ENDED, Ordering::Relaxed);
-    }
-
-    /// Calls begun and ended, or [`ENDED`].
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
-    }
 }

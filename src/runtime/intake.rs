@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::flow::Mailbox;
 use super::plan::PlannedStage;
 use super::window::{WINDOW, Window};
-use super::worker::Message;
+use super::worker::{Credit, Message, Parcel};
 use crate::actor::{self, Census};
 use crate::id::WorkerId;
 use crate::workflow::{Batch, Error, Gate};
@@ -47,8 +47,8 @@ impl Gate for Door {
         if self.is_closed() {
             return false;
         }
-        let window = Arc::clone(&self.window);
-        self.to.send(Message::Batch { batch, window, peer: false });
+        let credit = Credit::Local(Arc::clone(&self.window));
+        self.to.send(Message::Batch { parcel: Parcel::Open(batch), credit, peer: false });
         true
     }
 

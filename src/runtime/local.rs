@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::deployment::{Alive, DeploymentHandle, Shared, Start, Supervisor};
+use super::deployment::{Alive, DeploymentHandle, Shared, Start, Supervisor, Way};
 use super::plan::Plan;
+use super::site::{Note, Site, SiteStart};
 use super::status::{DeploymentStatus, Phase};
 use super::wiring::Meters;
 use crate::actor::{self, Census, Executor};
-use crate::id::{DeploymentId, NodeId, Tag};
+use crate::id::{DeploymentId, NodeId, Tag, WorkerId};
 use crate::workflow::{Cluster, Error, NodeInfo, Result, Workflow};
 
 /// How a runtime is set up; see [`Runtime::with`].
@@ -133,25 +134,35 @@ impl Runtime {
     /// When a port of the workflow is open, a strategy refuses, or the system refuses threads.
     pub fn deploy(&self, name: &str, workflow: Workflow) -> Result<DeploymentHandle> {
         let Plan { outline, stages } = Plan::new(&workflow, &self.cluster)?;
-        let progress: BTreeMap<_, _> =
+        let progress: BTreeMap<WorkerId, Arc<_>> =
             outline.ids(outline.workers.keys()).map(|worker| (worker, Arc::default())).collect();
         let threads = self.settings.threads.clamp(1, progress.len().max(1));
         let refused = |error: std::io::Error| Error::Runtime(error.to_string());
         let executor = Executor::new("skitter-worker", threads).map_err(refused)?;
+        let (outline, meters) = (Arc::new(outline), Meters::default());
         let shared = Arc::new(Shared {
             id: DeploymentId(self.next.fetch_add(1, Ordering::Relaxed)),
             name: name.to_owned(),
             nodes: BTreeMap::from([(NodeId::LOCAL.number, self.settings.name.clone())]),
-            meters: Meters::default(),
-            progress,
+            meters: meters.clone(),
+            progress: progress.clone(),
             phase: watch::Sender::new(Phase::Starting),
             began: Instant::now(),
             ended: OnceLock::new(),
             patience: self.settings.patience,
-            outline: Arc::new(outline),
+            outline: Arc::clone(&outline),
         });
-        let alive = Alive::new(Arc::clone(&shared), executor, self.census.enter());
-        let start = Start { alive, stages, census: self.census.clone() };
+        let census = self.census.clone();
+        let parts = move |tell| -> Result<Vec<Way>> {
+            let node = NodeId::LOCAL;
+            let others = None;
+            let site = SiteStart { node, stages, outline, meters, progress, executor, census, tell, others };
+            let site = actor::spawn_at_once(Site, site).map_err(|error| Error::Runtime(error.to_string()))?;
+            // A site that has ended has nothing left to do.
+            Ok(vec![Box::new(move |order| drop(site.cast(Note::Order(order))))])
+        };
+        let alive = Alive::new(Arc::clone(&shared), self.census.enter());
+        let start = Start { alive, parts: Box::new(parts) };
         let _control = self.control.enter();
         let supervisor = actor::spawn_at_once(Supervisor, start).map_err(|error| Error::Runtime(error.to_string()))?;
         let handle = DeploymentHandle { shared, supervisor };

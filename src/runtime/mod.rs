@@ -7,14 +7,19 @@
 //! Workers run on a multi-threaded executor; supervisors run on a thread of their own, so that user code that never
 //! returns keeps nobody from being stopped.
 
+mod connection;
 mod coordinator;
 mod deployment;
 mod flow;
 mod intake;
 mod local;
+mod neighbours;
 mod plan;
+mod progress;
+mod site;
 mod status;
 mod window;
+mod wire;
 mod wiring;
 mod worker;
 

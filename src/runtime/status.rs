@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::flow::ENDED;
+use super::progress::ENDED;
 use crate::id::{DeploymentId, WorkerId};
 use crate::workflow::{Error, Progress};
 

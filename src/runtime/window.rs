@@ -12,6 +12,7 @@ pub const WINDOW: usize = 4;
 
 /// The credit of one sender at one receiver, and the way back for emptied batches.
 pub struct Window {
+    permits: usize,
     free: AtomicUsize,
     /// The sender has found no permit and wants to be told.
     starved: AtomicBool,
@@ -25,9 +26,10 @@ impl Window {
     /// [`try_take`](Window::try_take) has failed; it may be called once too often, never too seldom.
     pub fn new(permits: usize, wake: impl Fn() + Send + Sync + 'static) -> Self {
         Window {
+            permits,
             free: AtomicUsize::new(permits),
             starved: AtomicBool::new(false),
-            empties: Mutex::new(Vec::with_capacity(permits)),
+            empties: Mutex::new(Vec::with_capacity(permits.min(WINDOW))),
             room: Condvar::new(),
             wake: Box::new(wake),
         }
@@ -55,17 +57,18 @@ impl Window {
     /// Gives a permit back, and an emptied batch to fill again.
     pub fn give_back(&self, empty: Option<Box<dyn Batch>>) {
         let mut empties = self.empties.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(empty) = empty
-            && empties.len() < WINDOW
-        {
-            empties.push(empty);
-        }
+        keep(&mut empties, empty);
         self.free.fetch_add(1, Ordering::SeqCst);
         drop(empties);
         if self.starved.swap(false, Ordering::SeqCst) {
             self.room.notify_all();
             (self.wake)();
         }
+    }
+
+    /// Takes an emptied batch, whose permit does not come back yet, to fill again.
+    pub fn recycle(&self, empty: Box<dyn Batch>) {
+        keep(&mut self.empties.lock().unwrap_or_else(PoisonError::into_inner), Some(empty));
     }
 
     /// An emptied batch, if there is one.
@@ -84,6 +87,19 @@ impl Window {
     /// Permits that are left.
     pub fn free(&self) -> usize {
         self.free.load(Ordering::SeqCst)
+    }
+
+    /// Permits that are taken.
+    pub fn taken(&self) -> usize {
+        self.permits.saturating_sub(self.free())
+    }
+}
+
+fn keep(empties: &mut Vec<Box<dyn Batch>>, empty: Option<Box<dyn Batch>>) {
+    if let Some(empty) = empty
+        && empties.len() < WINDOW
+    {
+        empties.push(empty);
     }
 }
 

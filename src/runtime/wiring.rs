@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::flow::{Flow, Mailbox};
+use super::flow::{Flow, Mailbox, Way};
 use super::plan::Outline;
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::workflow::{Meter, Post, Wiring, Workers};
@@ -11,7 +11,7 @@ use crate::workflow::{Meter, Post, Wiring, Workers};
 /// All workers of a deployment and how to reach them.
 pub struct Roster {
     pub outline: Arc<Outline>,
-    pub mailboxes: BTreeMap<VertexId, Vec<Mailbox>>,
+    pub ways: BTreeMap<VertexId, Vec<Way>>,
     /// The counters of each vertex, by worker.
     pub meters: Meters,
 }
@@ -26,6 +26,22 @@ impl Meters {
         let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         meters.entry(vertex).or_default().push((worker, Arc::clone(&meter)));
         meter
+    }
+
+    /// Takes in what a worker of another node has counted.
+    pub fn set(&self, vertex: VertexId, worker: WorkerId, received: u64, emitted: u64) {
+        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = meters.entry(vertex).or_default();
+        let meter = match of.iter().position(|(other, _)| *other == worker) {
+            Some(at) => Arc::clone(&of[at].1),
+            None => {
+                let meter = Arc::new(Meter::default());
+                of.push((worker, Arc::clone(&meter)));
+                meter
+            }
+        };
+        drop(meters);
+        meter.set(received, emitted);
     }
 
     /// What the workers of a vertex have received and emitted, in the order of their numbers.
@@ -66,7 +82,7 @@ impl Wiring for Wires {
     }
 
     fn post(&mut self, vertex: VertexId) -> Box<dyn Post> {
-        let receivers = self.roster.mailboxes.get(&vertex).map_or(&[][..], Vec::as_slice);
+        let receivers = self.roster.ways.get(&vertex).map_or(&[][..], Vec::as_slice);
         self.flow.link(&self.own, receivers, vertex == self.id.vertex)
     }
 

@@ -339,7 +339,7 @@ impl Engine {
             let mut bytes = Vec::new();
             let failed = |error| Error::Operation(format!("a message cannot travel between nodes: {error}"));
             batch.encode(&mut bytes).map_err(failed)?;
-            batch = vertex.factory.decode(&bytes).map_err(failed)?;
+            batch = vertex.factory.decode(&bytes, None).map_err(failed)?;
         }
         let counter = if peers { &mut vertex.from_peers } else { &mut vertex.received };
         counter[worker.index] += batch.len() as u64;

@@ -36,6 +36,8 @@ pub trait Batch: Any + Send {
     /// # Errors
     /// As [`encode_batch`].
     fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), CodecError>;
+    /// Drops the messages; their memory is kept for others.
+    fn clear(&mut self);
     /// The batch as a value that can be downcast.
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
@@ -45,14 +47,18 @@ pub trait Batch: Any + Send {
 pub struct Messages<M>(pub Vec<M>);
 
 impl<M: Record> Messages<M> {
-    /// Reads an encoded batch.
+    /// Reads an encoded batch; into the memory of an empty one, if there is one of this type.
     ///
     /// # Errors
     /// As [`decode_batch`].
-    pub fn decode(bytes: &[u8]) -> Result<Box<dyn Batch>, CodecError> {
-        let mut messages = Vec::new();
-        decode_batch(bytes, &mut messages)?;
-        Ok(Box::new(Messages::<M>(messages)))
+    pub fn decode(bytes: &[u8], spare: Option<Box<dyn Batch>>) -> Result<Box<dyn Batch>, CodecError> {
+        let mut batch = spare.unwrap_or_else(|| Box::new(Messages::<M>(Vec::new())));
+        if let Some(messages) = batch.as_any_mut().downcast_mut::<Messages<M>>() {
+            messages.0.clear();
+            decode_batch(bytes, &mut messages.0)?;
+            return Ok(batch);
+        }
+        Messages::<M>::decode(bytes, None)
     }
 }
 
@@ -63,6 +69,10 @@ impl<M: Record> Batch for Messages<M> {
 
     fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
         encode_batch(&self.0, bytes)
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

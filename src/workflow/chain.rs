@@ -8,6 +8,8 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
+use serde::{Deserialize, Serialize};
+
 use super::blame::Blame;
 use super::{
     Emit, Error, Flush, Graph, InPort, LinkContext, Meter, Operation, OutPort, Outbox, Post, Result, Strategy, Workers,
@@ -15,7 +17,7 @@ use super::{
 use crate::id::{NodeId, VertexId};
 
 /// A failure in a worker, and the vertex whose operation it happened in.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// The vertex.
     pub vertex: VertexId,

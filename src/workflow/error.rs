@@ -1,10 +1,12 @@
 //! What can be wrong with a workflow.
 
+use serde::{Deserialize, Serialize};
+
 /// The result of building or running user code.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What is wrong with a workflow, or what went wrong in an operation of it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The workflow has no vertex.
@@ -49,11 +51,11 @@ pub enum Error {
         /// The nested workflow.
         workflow: String,
         /// `in` or `out`.
-        direction: &'static str,
+        direction: String,
         /// The port asked for.
         port: String,
         /// The type asked for.
-        record: &'static str,
+        record: String,
         /// What there is instead.
         hint: String,
     },

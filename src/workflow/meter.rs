@@ -17,6 +17,12 @@ impl Meter {
         self.emitted.fetch_add(emitted, Ordering::Relaxed);
     }
 
+    /// Takes over what was counted elsewhere.
+    pub fn set(&self, received: u64, emitted: u64) {
+        self.received.store(received, Ordering::Relaxed);
+        self.emitted.store(emitted, Ordering::Relaxed);
+    }
+
     /// Records that went in.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)

@@ -118,7 +118,13 @@ impl Nested {
         let there: Vec<_> = ports.iter().map(|(name, port)| format!("`{name}: {}`", port.record)).collect();
         let hint = if there.is_empty() { String::new() } else { format!("; there is {}", there.join(", ")) };
         let (workflow, port) = (self.name.clone(), port.to_owned());
-        self.graph.fail(Error::NoSuchPort { workflow, direction, port, record: type_name::<T>(), hint });
+        self.graph.fail(Error::NoSuchPort {
+            workflow,
+            direction: direction.to_owned(),
+            port,
+            record: type_name::<T>().to_owned(),
+            hint,
+        });
     }
 }
 

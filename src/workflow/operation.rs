@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::hash::Hash;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{KeyedTable, Result};
 use crate::codec::{Record, stable_hash};
 
@@ -295,7 +297,7 @@ pub struct Share {
 }
 
 /// How far a bounded source has come, in a unit of its own such as bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// What has been read.
     pub done: u64,

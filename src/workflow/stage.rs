@@ -37,11 +37,11 @@ pub trait StageFactory: Send + Sync {
     /// # Errors
     /// As there.
     fn listen(&self, workers: &Workers, index: usize, gate: Box<dyn Gate>) -> Result<()>;
-    /// Reads a batch that came over the network.
+    /// Reads a batch that came over the network, into the memory of an empty one, if there is one.
     ///
     /// # Errors
     /// As [`Messages::decode`].
-    fn decode(&self, bytes: &[u8]) -> Result<Box<dyn Batch>, CodecError>;
+    fn decode(&self, bytes: &[u8], spare: Option<Box<dyn Batch>>) -> Result<Box<dyn Batch>, CodecError>;
 }
 
 /// What runs in one worker.
@@ -141,8 +141,8 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
         self.strategy.listen(&worker, &mut Intake::new(gate))
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<Box<dyn Batch>, CodecError> {
-        Messages::<S::Message>::decode(bytes)
+    fn decode(&self, bytes: &[u8], spare: Option<Box<dyn Batch>>) -> Result<Box<dyn Batch>, CodecError> {
+        Messages::<S::Message>::decode(bytes, spare)
     }
 }
 

@@ -54,6 +54,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
         None
     }
 
+    /// Moves it to the runtime that this is called in, whose threads then wait for what comes.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn into_here(self: Box<Self>) -> io::Result<BoxStream>;
+
     /// Takes it apart, so that two tasks can read and write at the same time, without a lock between them where the
     /// stream can do that.
     fn into_halves(self: Box<Self>) -> (BoxReader, BoxWriter);
@@ -64,6 +70,10 @@ impl Stream for TcpStream {
         self.peer_addr().ok()
     }
 
+    fn into_here(self: Box<Self>) -> io::Result<BoxStream> {
+        Ok(Box::new(TcpStream::from_std(self.into_std()?)?))
+    }
+
     fn into_halves(self: Box<Self>) -> (BoxReader, BoxWriter) {
         let (reader, writer) = self.into_split();
         (Box::new(reader), Box::new(writer))
@@ -72,6 +82,10 @@ impl Stream for TcpStream {
 
 /// A pipe within a process, for tests.
 impl Stream for tokio::io::DuplexStream {
+    fn into_here(self: Box<Self>) -> io::Result<BoxStream> {
+        Ok(self)
+    }
+
     fn into_halves(self: Box<Self>) -> (BoxReader, BoxWriter) {
         let (reader, writer) = tokio::io::split(*self);
         (Box::new(reader), Box::new(ShutsDown(writer)))

@@ -24,7 +24,12 @@ impl State {
         self.arguments.progress.enter();
         let result = guarded(self.arguments.stage.blocks, || work(stage));
         self.arguments.progress.leave();
-        self.checked(result)
+        let result = self.checked(result)?;
+        if let Some(fault) = self.arguments.flow.take_fault() {
+            self.fail(fault);
+            return None;
+        }
+        Some(result)
     }
 
     /// Lets go of the stage, with all that user code keeps in it.

@@ -11,12 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use self::call::guarded;
 use self::turn::Turn;
+use super::connection::Returns;
 use super::coordinator::Event;
-use super::flow::{Flow, Mailbox, ProgressCell};
+use super::flow::{Flow, Mailbox};
 use super::intake;
 use super::plan::PlannedStage;
+use super::progress::ProgressCell;
 use super::window::Window;
 use super::wiring::{Roster, Wires};
 use crate::actor::{Actor, ActorProcessingErr, ActorRef, Census, Resident};
@@ -34,7 +38,7 @@ pub enum Message {
     /// Everybody is prepared: sources may begin.
     Start,
     /// Work.
-    Batch { batch: Box<dyn Batch>, window: Arc<Window>, peer: bool },
+    Batch { parcel: Parcel, credit: Credit, peer: bool },
     /// A sender will send no more.
     End,
     /// Credit has come back.
@@ -49,6 +53,22 @@ pub enum Message {
     Probe { round: u32 },
     /// No message from peers is under way any more.
     Finish,
+}
+
+/// A batch on its way.
+pub enum Parcel {
+    /// From this process.
+    Open(Box<dyn Batch>),
+    /// From another node, as bytes.
+    Sealed(Bytes),
+}
+
+/// What goes back to the sender of a batch when it has been processed.
+pub enum Credit {
+    /// To this process.
+    Local(Arc<Window>),
+    /// To another node.
+    Remote(Arc<Returns>),
 }
 
 /// How far a worker has come.
@@ -95,6 +115,8 @@ struct State {
     arguments: Arguments,
     own: Mailbox,
     stage: Option<Box<dyn Stage>>,
+    /// An emptied batch, to read the next one into that comes from another node.
+    spare: Option<Box<dyn Batch>>,
     phase: Phase,
     channels_left: usize,
     /// What senders sent while this worker was blocked.
@@ -122,6 +144,7 @@ impl Actor for Worker {
         let worker = State {
             own: Mailbox::new(own, Arc::clone(&waiting)),
             stage: None,
+            spare: None,
             phase: Phase::Empty,
             channels_left: arguments.stage.channels,
             aside: VecDeque::new(),
@@ -185,7 +208,7 @@ impl State {
             Message::Open(roster) => self.open(&roster),
             Message::Start => self.start(),
             Message::Batch { peer: false, .. } | Message::End if self.is_blocked() => self.aside.push_back(message),
-            Message::Batch { batch, window, peer } => self.process(batch, &window, peer),
+            Message::Batch { parcel, credit, peer } => self.process(parcel, &credit, peer),
             Message::End => self.channel_ended(),
             Message::Wake => self.woken(),
             Message::Stop => self.stop(),
@@ -240,13 +263,38 @@ impl State {
         }
     }
 
-    fn process(&mut self, mut batch: Box<dyn Batch>, window: &Window, peer: bool) {
+    fn process(&mut self, parcel: Parcel, credit: &Credit, peer: bool) {
+        let Some(mut batch) = self.unpack(parcel, credit) else { return };
         if self.run(|stage| stage.process(batch.as_mut())).is_none() {
             return;
         }
         self.from_peers += u64::from(peer);
         self.unreported = true;
-        window.give_back(Some(batch));
+        match credit {
+            Credit::Local(window) => window.give_back(Some(batch)),
+            Credit::Remote(returns) => {
+                self.spare = Some(batch);
+                returns.give_back();
+            }
+        }
+    }
+
+    fn unpack(&mut self, parcel: Parcel, credit: &Credit) -> Option<Box<dyn Batch>> {
+        let bytes = match parcel {
+            Parcel::Open(batch) => return Some(batch),
+            Parcel::Sealed(bytes) => bytes,
+        };
+        match self.arguments.stage.factory.decode(&bytes, self.spare.take()) {
+            Ok(batch) => Some(batch),
+            Err(error) => {
+                let node = match credit {
+                    Credit::Remote(returns) => returns.node(),
+                    Credit::Local(_) => "this node",
+                };
+                self.fail(Error::Operation(format!("a batch from `{node}` cannot be read: {error}")));
+                None
+            }
+        }
     }
 
     fn channel_ended(&mut self) {
@@ -296,7 +344,7 @@ impl State {
         }
         while self.phase != Phase::Ended && !self.arguments.flow.is_blocked() && !self.arguments.flow.is_given_up() {
             match self.aside.pop_front() {
-                Some(Message::Batch { batch, window, peer }) => self.process(batch, &window, peer),
+                Some(Message::Batch { parcel, credit, peer }) => self.process(parcel, &credit, peer),
                 Some(_) => self.channel_ended(),
                 None => break,
             }

@@ -7,6 +7,7 @@ use super::super::*;
 use crate::actor::{self, Executor};
 use crate::codec::CodecError;
 use crate::id::VertexId;
+use crate::runtime::flow::Way;
 use crate::runtime::plan::Outline;
 use crate::runtime::wiring::Meters;
 use crate::workflow::{
@@ -124,7 +125,7 @@ impl StageFactory for Recipe {
         Ok(())
     }
 
-    fn decode(&self, _bytes: &[u8]) -> Result<Box<dyn Batch>, CodecError> {
+    fn decode(&self, _bytes: &[u8], _spare: Option<Box<dyn Batch>>) -> Result<Box<dyn Batch>, CodecError> {
         Ok(Box::new(Messages::<u64>(Vec::new())))
     }
 }
@@ -197,7 +198,7 @@ impl Bench {
         let calls = Arc::new(Calls::default());
         let recipe = Arc::new(Recipe { origin: kind.origin, peers: kind.peers, stage: Mutex::new(None) });
         let (id, waiting) = (WorkerId { vertex: VertexId(1), index: 0 }, Arc::new(AtomicUsize::new(0)));
-        let flow = Flow::new(Arc::default());
+        let flow = Flow::new(id, Arc::default());
         let events = tell.clone();
         let arguments = Arguments {
             id,
@@ -227,9 +228,10 @@ impl Bench {
         });
         let (worker, ears) = crate::runtime::block_on(start).expect("no panic");
         let worker = Mailbox::new(worker, waiting);
-        let out = flow.link(&worker, &ears[..receivers], false);
-        let peer = &ears[receivers..];
-        let peers = kind.peers.then(|| flow.link(&worker, &[peer[0].clone(), peer[0].clone()], true));
+        let ways: Vec<Way> = ears.iter().cloned().map(Way::Here).collect();
+        let out = flow.link(&worker, &ways[..receivers], false);
+        let peer = &ways[receivers];
+        let peers = kind.peers.then(|| flow.link(&worker, &[peer.clone(), peer.clone()], true));
         let stage = Scripted { out, peers, pulls: kind.pulls.into(), at_end: kind.at_end, calls: Arc::clone(&calls) };
         *recipe.stage.lock().expect("no panic") = Some(Box::new(stage));
         let outline = Outline {
@@ -240,7 +242,7 @@ impl Bench {
         };
         let roster = Arc::new(Roster {
             outline: Arc::new(outline),
-            mailboxes: std::collections::BTreeMap::new(),
+            ways: std::collections::BTreeMap::new(),
             meters: Meters::default(),
         });
         let window = Arc::new(Window::new(0, || {}));
@@ -268,14 +270,14 @@ impl Bench {
     }
 
     pub(super) fn send(&mut self, emission: Emission, peer: bool) {
-        let window = Arc::clone(&self.window);
+        let credit = Credit::Local(Arc::clone(&self.window));
         self.sent_as_peer += u64::from(peer);
-        self.worker.send(Message::Batch { batch: told(emission), window, peer });
+        self.worker.send(Message::Batch { parcel: Parcel::Open(told(emission)), credit, peer });
     }
 
     fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::At(at, Message::Batch { mut batch, window, .. }) => {
+            Heard::At(at, Message::Batch { parcel: Parcel::Open(mut batch), credit: Credit::Local(window), .. }) => {
                 let labels = batch.as_any_mut().downcast_mut::<Messages<u64>>().expect("labels");
                 self.got[at].append(&mut labels.0);
                 self.held.push((at, window));

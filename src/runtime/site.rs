@@ -1,0 +1,418 @@
+//! The part of a deployment that runs on one node: an actor that supervises the workers there, does what the coordinator
+//! orders, and tells it what happens.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing::error;
+
+use super::connection::{Connection, Lost, Reader};
+use super::coordinator::{Command, Event};
+use super::flow::{Flow, Mailbox, Way};
+use super::neighbours::Neighbours;
+use super::plan::{Outline, PlannedStage, workers_of};
+use super::progress::ProgressCell;
+use super::wiring::{Meters, Roster};
+use super::worker::{Arguments, Message, Worker};
+use crate::actor::{
+    self, Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent,
+};
+use crate::id::{NodeId, VertexId, WorkerId};
+use crate::net::{BoxFuture, BoxStream, Refusal};
+use crate::workflow::{Error, Progress};
+
+/// How long nodes may take to connect to each other: that of two handshakes, so that one that is slow is the first to
+/// give up and can say why.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a node tells the master how far its workers are: often enough for a bar that moves.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a site is told to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// As the coordinator wants it.
+    Obey(Command),
+    /// The deployment has ended; nobody needs the site any more.
+    Close,
+}
+
+/// What the workers of a site have done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// By vertex, the worker that runs it, records received and emitted.
+    pub vertices: Vec<(VertexId, WorkerId, u64, u64)>,
+    /// How far sources are, and calls of user code begun and ended.
+    pub workers: Vec<(WorkerId, Option<Progress>, u64)>,
+}
+
+/// What a site tells.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// For the coordinator.
+    Event(Event),
+    /// How far the workers are. Comes for the last time before the last worker is gone.
+    Counts(Counts),
+}
+
+/// Takes what a site tells. It must not wait.
+pub type Tell = Arc<dyn Fn(Report) + Send + Sync>;
+
+/// Connects to another node, for a deployment. Called in the executor of the deployment.
+pub type Dial = Arc<dyn Fn(NodeId) -> BoxFuture<'static, Result<BoxStream, Refusal>> + Send + Sync>;
+
+/// What there is beside this node.
+pub struct Others {
+    /// The names of all nodes of the deployment, by number.
+    pub names: BTreeMap<u32, String>,
+    /// How to reach them.
+    pub dial: Dial,
+}
+
+/// What a site is made of.
+pub struct SiteStart {
+    /// The node.
+    pub node: NodeId,
+    /// All stages of the deployment.
+    pub stages: BTreeMap<VertexId, PlannedStage>,
+    pub outline: Arc<Outline>,
+    pub meters: Meters,
+    /// Of the workers here.
+    pub progress: BTreeMap<WorkerId, Arc<ProgressCell>>,
+    /// Where workers run. Each deployment has threads of its own, so that operations that do not return keep only their
+    /// own deployment from work.
+    pub executor: Executor,
+    pub census: Census,
+    pub tell: Tell,
+    /// None on a node that is alone.
+    pub others: Option<Others>,
+}
+
+/// What a site hears.
+pub enum Note {
+    Order(Order),
+    /// Another node has connected to this one.
+    Attach {
+        from: u32,
+        stream: BoxStream,
+    },
+    /// This node has tried to connect to another one.
+    Dialled {
+        to: NodeId,
+        result: Result<BoxStream, Refusal>,
+    },
+    /// A connection has ended.
+    Detached {
+        node: String,
+        lost: Lost,
+    },
+    /// Nodes have had their time to connect.
+    ConnectTimeout,
+    Count,
+}
+
+/// The actor.
+pub struct Site;
+
+/// What it keeps.
+pub struct State {
+    node: NodeId,
+    outline: Arc<Outline>,
+    meters: Meters,
+    progress: BTreeMap<WorkerId, Arc<ProgressCell>>,
+    executor: Executor,
+    tell: Tell,
+    others: Option<Others>,
+    neighbours: Neighbours,
+    /// The connections to other nodes, by their numbers.
+    connections: BTreeMap<u32, Arc<Connection>>,
+    /// Nodes that were connected to, or have connected, before or after they were waited for.
+    connecting: bool,
+    workers: Arc<BTreeMap<WorkerId, Mailbox>>,
+    actors: HashMap<ActorId, WorkerId>,
+    living: BTreeSet<WorkerId>,
+    given_up: Arc<AtomicBool>,
+    closing: bool,
+    _resident: Resident,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // Whoever waits for credit on a thread that is left behind.
+        self.given_up.store(true, Ordering::Release);
+    }
+}
+
+/// Starts the workers; each with its way in.
+async fn start_all(all: Vec<Arguments>, supervisor: ActorCell) -> Result<Vec<(WorkerId, ActorId, Mailbox)>, String> {
+    let mut workers = Vec::with_capacity(all.len());
+    for arguments in all {
+        let (id, waiting) = (arguments.id, Arc::clone(&arguments.waiting));
+        let actor = actor::spawn(Worker, arguments, Some(supervisor.clone())).await;
+        let actor = actor.map_err(|error| error.to_string())?;
+        workers.push((id, actor.get_id(), Mailbox::new(actor, waiting)));
+    }
+    Ok(workers)
+}
+
+impl Actor for Site {
+    type Msg = Note;
+    type State = State;
+    type Arguments = SiteStart;
+
+    async fn pre_start(&self, own: ActorRef<Note>, start: SiteStart) -> Result<State, ActorProcessingErr> {
+        let SiteStart { node, stages, outline, meters, progress, executor, census, tell, others } = start;
+        let given_up: Arc<AtomicBool> = Arc::default();
+        let mut all = Vec::new();
+        for stage in stages.values() {
+            let here = |id: &WorkerId| stage.workers[id.index as usize].node == node;
+            for id in workers_of(stage.vertex, stage.workers.len()).filter(here) {
+                let told = Arc::clone(&tell);
+                all.push(Arguments {
+                    id,
+                    stage: stage.clone(),
+                    flow: Flow::new(id, Arc::clone(&given_up)),
+                    progress: progress.get(&id).cloned().unwrap_or_default(),
+                    census: census.clone(),
+                    tell: Arc::new(move |event| told(Report::Event(event))),
+                    waiting: Arc::default(),
+                });
+            }
+        }
+        let started = executor.run(start_all(all, own.get_cell())).await.flatten();
+        let started = started.inspect_err(|reason| {
+            tell(Report::Event(Event::Lost { node, error: Error::Runtime(reason.clone()) }));
+        })?;
+        let actors: HashMap<_, _> = started.iter().map(|(id, actor, _)| (*actor, *id)).collect();
+        let workers = started.into_iter().map(|(id, _, mailbox)| (id, mailbox)).collect();
+        if others.is_some() {
+            let own = own.clone();
+            actor::later(COUNT_INTERVAL, move || drop(own.cast(Note::Count)));
+        }
+        tell(Report::Event(Event::Prepared(node)));
+        Ok(State {
+            node,
+            neighbours: Neighbours::of(node, &outline, &stages),
+            outline,
+            meters,
+            progress,
+            executor,
+            tell,
+            others,
+            connections: BTreeMap::new(),
+            connecting: false,
+            living: actors.values().copied().collect(),
+            workers: Arc::new(workers),
+            actors,
+            given_up,
+            closing: false,
+            _resident: census.enter(),
+        })
+    }
+
+    async fn handle(&self, own: ActorRef<Note>, note: Note, state: &mut State) -> Result<(), ActorProcessingErr> {
+        state.take(&own, note);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        own: ActorRef<Note>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let gone = match &event {
+            SupervisionEvent::ActorTerminated(actor, _, _) => Some(actor.get_id()),
+            SupervisionEvent::ActorFailed(actor, reason) => {
+                error!(%reason, "A worker actor failed");
+                Some(actor.get_id())
+            }
+            _ => None,
+        };
+        if let Some(worker) = gone.and_then(|actor| state.actors.get(&actor).copied()) {
+            state.gone(&own, worker);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn take(&mut self, own: &ActorRef<Note>, note: Note) {
+        match note {
+            Note::Order(Order::Obey(command)) => self.obey(own, command),
+            Note::Order(Order::Close) => self.close(own),
+            Note::Attach { from, stream } => self.attach(own, from, stream),
+            Note::Dialled { to, result: Ok(stream) } => self.attach(own, to.number, stream),
+            Note::Dialled { to, result: Err(refusal) } => {
+                self.broken(format!("cannot connect to `{}`: {refusal}", self.name(to.number)));
+            }
+            Note::Detached { node, lost } => self.broken(format!("the connection to `{node}` was lost: {lost}")),
+            Note::ConnectTimeout => self.check_connected(),
+            Note::Count => {
+                self.count();
+                let own = own.clone();
+                actor::later(COUNT_INTERVAL, move || drop(own.cast(Note::Count)));
+            }
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        (self.tell)(Report::Event(event));
+    }
+
+    fn name(&self, node: u32) -> String {
+        let name = self.others.as_ref().and_then(|others| others.names.get(&node));
+        name.cloned().unwrap_or_else(|| format!("node {node}"))
+    }
+
+    fn broken(&self, what: String) {
+        if !self.closing {
+            let error = Error::Runtime(format!("`{}`: {what}", self.name(self.node.number)));
+            self.tell(Event::Broken { node: self.node, error });
+        }
+    }
+
+    fn obey(&mut self, own: &ActorRef<Note>, command: Command) {
+        match command {
+            Command::Connect => self.connect(own),
+            Command::Open => self.open(),
+            Command::Start => self.order(|_| true, || Message::Start),
+            Command::StopSources => {
+                let sources = self.outline.sources.clone();
+                self.order(|vertex| sources.contains(&vertex), || Message::Stop);
+            }
+            Command::Probe { vertex, round } => self.order(|other| other == vertex, || Message::Probe { round }),
+            Command::Finish { vertex } => self.order(|other| other == vertex, || Message::Finish),
+            Command::GiveUp => {
+                self.given_up.store(true, Ordering::Release);
+                self.workers.values().for_each(Mailbox::give_up);
+            }
+            Command::End(_) => self.close(own),
+        }
+    }
+
+    fn order(&self, to: impl Fn(VertexId) -> bool, message: impl Fn() -> Message) {
+        self.workers.iter().filter(|(id, _)| to(id.vertex)).for_each(|(_, mailbox)| mailbox.send(message()));
+    }
+
+    /// Those with a higher number are called, those with a lower one call.
+    fn connect(&mut self, own: &ActorRef<Note>) {
+        self.connecting = true;
+        let others = self.others.as_ref();
+        let called = self.neighbours.nodes().filter(|node| node.number > self.node.number);
+        for (to, others) in called.filter_map(|to| Some((to, others?))) {
+            let (dial, own) = (Arc::clone(&others.dial), own.clone());
+            let dialled = async move {
+                let result = dial(to).await;
+                drop(own.cast(Note::Dialled { to, result }));
+            };
+            self.executor.start(dialled);
+        }
+        if self.is_connected() {
+            self.tell(Event::Connected(self.node));
+        } else {
+            let own = own.clone();
+            actor::later(CONNECT_TIMEOUT, move || drop(own.cast(Note::ConnectTimeout)));
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.neighbours.nodes().all(|node| self.connections.contains_key(&node.number))
+    }
+
+    fn attach(&mut self, own: &ActorRef<Note>, from: u32, stream: BoxStream) {
+        let Some(knows) = self.neighbours.links_from(from) else {
+            return self.broken(format!("`{}` connects, which no worker exchanges batches with", self.name(from)));
+        };
+        let connection = Connection::new(self.name(from));
+        if self.connections.contains_key(&from) {
+            return self.broken(format!("`{}` connects twice", self.name(from)));
+        }
+        self.connections.insert(from, Arc::clone(&connection));
+        let mailboxes = Arc::clone(&self.workers);
+        let reader = Reader { connection: Arc::clone(&connection), mailboxes, knows };
+        let (own, node) = (own.clone(), connection.node().to_owned());
+        self.executor.start(async move {
+            let lost = match stream.into_here() {
+                Ok(stream) => {
+                    let (incoming, outgoing) = stream.into_halves();
+                    tokio::select! {
+                        biased;
+                        lost = reader.run(incoming) => lost,
+                        Err(lost) = connection.write(outgoing) => lost,
+                    }
+                }
+                Err(error) => Lost::Io(error),
+            };
+            drop(own.cast(Note::Detached { node, lost }));
+        });
+        if self.connecting && self.is_connected() {
+            self.tell(Event::Connected(self.node));
+        }
+    }
+
+    fn check_connected(&self) {
+        let missing = |node: &NodeId| !self.connections.contains_key(&node.number);
+        if let Some(node) = self.neighbours.nodes().find(missing) {
+            let (name, seconds) = (self.name(node.number), CONNECT_TIMEOUT.as_secs());
+            self.broken(format!("there is no connection with `{name}` after {seconds} s"));
+        }
+    }
+
+    fn open(&self) {
+        let way = |id: WorkerId, node: NodeId| match (self.workers.get(&id), self.connections.get(&node.number)) {
+            (Some(mailbox), _) => Some(Way::Here(mailbox.clone())),
+            (None, Some(connection)) => Some(Way::There(Arc::clone(connection), id)),
+            // Nobody here sends to it.
+            (None, None) => None,
+        };
+        let ways = |(vertex, workers): (&VertexId, &crate::workflow::Workers)| {
+            let all = workers_of(*vertex, workers.len()).zip(workers.iter()).map(|(id, info)| way(id, info.node));
+            Some((*vertex, all.collect::<Option<Vec<Way>>>()?))
+        };
+        let ways = self.outline.workers.iter().filter_map(ways).collect();
+        let roster = Arc::new(Roster { outline: Arc::clone(&self.outline), ways, meters: self.meters.clone() });
+        self.order(|_| true, || Message::Open(Arc::clone(&roster)));
+    }
+
+    fn gone(&mut self, own: &ActorRef<Note>, worker: WorkerId) {
+        self.living.remove(&worker);
+        if self.living.is_empty() {
+            self.count();
+        }
+        self.tell(Event::Gone(worker));
+        self.leave(own);
+    }
+
+    /// Tells how far the workers are, if whoever hears it cannot see that.
+    fn count(&self) {
+        if self.others.is_none() {
+            return;
+        }
+        let of = |vertex: &crate::workflow::VertexInfo| {
+            let id = vertex.id;
+            self.meters.read(id).into_iter().map(move |(worker, received, emitted)| (id, worker, received, emitted))
+        };
+        let vertices = self.outline.vertices.iter().flat_map(of).collect();
+        let workers = self.progress.iter().map(|(id, cell)| (*id, cell.get(), cell.calls())).collect();
+        (self.tell)(Report::Counts(Counts { vertices, workers }));
+    }
+
+    fn close(&mut self, own: &ActorRef<Note>) {
+        self.closing = true;
+        self.given_up.store(true, Ordering::Release);
+        self.workers.values().for_each(Mailbox::give_up);
+        self.connections.values().for_each(|connection| connection.close());
+        self.leave(own);
+    }
+
+    /// Ends when it is to and no worker lives, or none that would answer.
+    fn leave(&self, own: &ActorRef<Note>) {
+        if self.closing {
+            own.stop(None);
+        }
+    }
+}
