@@ -29,4 +29,7 @@ pub use identity::{Expect, Fingerprint, Identity, Mode, Purpose};
 pub use membership::{Cause, Command, Event, LONGEST_STEP, Membership, SILENCE};
 pub use refusal::{Reason, Refusal};
 pub use session::{HANDSHAKE_TIMEOUT, Session, accept, dial};
-pub use transport::{BoxFuture, BoxReader, BoxStream, BoxWriter, CONNECT_TIMEOUT, Listener, Stream, Tcp, Transport};
+pub use transport::{
+    BoxFuture, BoxReader, BoxStream, BoxWriter, CONNECT_TIMEOUT, Listener, Silence, Simulated, SimulatedHost, Stream,
+    Tcp, Transport,
+};

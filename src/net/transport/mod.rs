@@ -1,5 +1,6 @@
 //! Streams of bytes between hosts: over TCP, or simulated.
 
+mod simulated;
 mod tcp;
 
 use std::io;
@@ -10,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+pub use simulated::{Silence, Simulated, SimulatedHost};
 pub use tcp::{CONNECT_TIMEOUT, Tcp};
 
 /// A future in a box, that can go to another thread.

@@ -38,6 +38,7 @@ impl Transport for Tcp {
                 // Each of those that are left gets the same share.
                 let share = (end - Instant::now()) / u32::try_from(addresses.len() - tried).unwrap_or(1);
                 match timeout(share, TcpStream::connect(address)).await {
+                    Ok(Ok(stream)) if is_own(&stream) => failure = io::ErrorKind::ConnectionRefused.into(),
                     Ok(Ok(stream)) => return Ok(set_up(stream)? as BoxStream),
                     Ok(Err(error)) => failure = error,
                     Err(_) => failure = too_long("reached"),
@@ -66,6 +67,11 @@ impl Listener for TcpListener {
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.local_addr()
     }
+}
+
+/// Whether a connection leads to itself: where nobody listens, on a port that the system has just given to it.
+fn is_own(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
 }
 
 fn set_up(stream: TcpStream) -> io::Result<Box<TcpStream>> {
