@@ -152,6 +152,7 @@ impl<M: Record> Sender<M> {
         let slot = self.queue.reserve().await.map_err(|_| ChannelError::Ended)?;
         let wait = Arc::clone(&self.room).acquire_many_owned(room);
         let permit = tokio::select! {
+            biased;
             permit = wait => permit.map_err(|_| ChannelError::Ended)?,
             () = self.queue.closed() => return Err(ChannelError::Ended),
         };
@@ -284,3 +285,6 @@ impl Courier {
 async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> Result<T, ChannelError> {
     Ok(timeout(STALL_TIMEOUT, work).await.map_err(|_| ChannelError::Stalled)??)
 }
+
+#[cfg(test)]
+mod tests;

@@ -265,3 +265,6 @@ impl Membership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

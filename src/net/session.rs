@@ -160,3 +160,6 @@ fn silent() -> Refusal {
     let seconds = HANDSHAKE_TIMEOUT.as_secs();
     Refusal::new(Reason::NotConnected, format!("no answer within {seconds} s"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ mod dialer;
 mod inbox;
 mod proof;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod wire;
 
 pub use acceptor::Acceptor;

@@ -126,6 +126,7 @@ pub(super) async fn serve(listener: &mut dyn Listener, name: &str, port: u16, ag
                 let work = hear(&shared, Lines::new(stream), address);
                 strangers.push(async {
                     tokio::select! {
+                        biased;
                         _ = stopped => None,
                         held = work => held,
                     }
@@ -188,6 +189,7 @@ async fn register<'a>(shared: &'a Shared, name: &str, port: u16, again: bool) ->
 /// Keeps a name for as long as its node keeps the connection; tells the node when it loses it.
 async fn keep(mut lines: Lines, mut held: Held<'_>) {
     tokio::select! {
+        biased;
         // A node that has registered has nothing more to say.
         _ = lines.next() => {}
         _ = &mut held.lost => {

@@ -95,3 +95,6 @@ fn plain(error: io::Error) -> io::Error {
         None => io::Error::other(error.to_string().replace("failed to lookup address information: ", "")),
     }
 }
+
+#[cfg(test)]
+mod tests;
