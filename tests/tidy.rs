@@ -54,8 +54,20 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Where there is no clock, no file, no network, no thread and no tokio, so that tests decide what happens when.
-const PURE: &[&str] =
-    &["src/id/", "src/codec/", "src/workflow/", "src/strategies/", "src/runtime/coordinator.rs", "src/runtime/plan.rs"];
+const PURE: &[&str] = &[
+    "src/id/",
+    "src/codec/",
+    "src/workflow/",
+    "src/strategies/",
+    "src/net/handshake/",
+    "src/net/identity.rs",
+    "src/net/mapper/table.rs",
+    "src/net/mapper/wire.rs",
+    "src/net/membership.rs",
+    "src/net/refusal.rs",
+    "src/runtime/coordinator.rs",
+    "src/runtime/plan.rs",
+];
 
 /// What is neither pure nor repeatable.
 const IMPURE: &[&str] = &[

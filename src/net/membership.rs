@@ -130,7 +130,8 @@ pub enum Command {
 ///     assert_eq!(members.handle(Event::Tick { now: second(now) }), []);
 /// }
 /// let reason = Cause::Silent(second(3));
-/// assert_eq!(members.handle(Event::Tick { now: second(3) }), [Command::Down { node: node.clone(), incarnation: 1, reason }]);
+/// let down = Command::Down { node: node.clone(), incarnation: 1, reason };
+/// assert_eq!(members.handle(Event::Tick { now: second(3) }), [down]);
 /// assert!(members.check(&node, 1).is_err(), "it comes back only as another");
 /// assert!(members.check(&node, 2).is_ok());
 /// # Ok::<(), skitter::id::InvalidName>(())

@@ -3,10 +3,11 @@
 //! Nodes listen on ports that happen to be free. One port of a host is known to all, that of its *mapper*: whichever
 //! node comes first holds it and answers who asks for a name. The others register with it over a connection from this
 //! very host, which stays open: when it closes, the node is gone, and its name free. When the holder dies, the others
-//! notice at once, for their connections close; one of them gets the port, the others register with it. So the mapper is
-//! a part of the nodes, and there is nothing that one could forget to start.
+//! notice at once, for their connections close; one of them gets the port, the others register with it. So the mapper
+//! is a part of the nodes, and there is nothing that one could forget to start.
 //!
-//! A mapper is believed nothing but a number: whether the node that was meant is there is for the handshake to find out.
+//! A mapper is believed nothing but a number: whether the node that was meant is there is for the handshake to find
+//! out.
 
 mod lines;
 mod server;
@@ -99,8 +100,8 @@ impl Lease {
         matches!(self.place, Place::Holder(_))
     }
 
-    /// Keeps the name: answers, if this node is the mapper; becomes it, or registers with another one, when the one that
-    /// is dies. Ends only when the name is lost to another node.
+    /// Keeps the name: answers, if this node is the mapper; becomes it, or registers with another one, when the one
+    /// that is dies. Ends only when the name is lost to another node.
     pub async fn run(self) -> Refusal {
         let Lease { wish, mut place } = self;
         let mut again = false;

@@ -38,8 +38,8 @@ pub trait Transport: Send + Sync + 'static {
 
 /// Where connections come in. Dropping it closes the port.
 pub trait Listener: Send {
-    /// Waits for the next connection; gives it with the address of the peer. Nothing is lost when the future is dropped.
-    /// An error concerns one connection, or a shortage that passes; the listener goes on.
+    /// Waits for the next connection; gives it with the address of the peer. Nothing is lost when the future is
+    /// dropped. An error concerns one connection, or a shortage that passes; the listener goes on.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr)>>;
 
     /// Where it listens.
