@@ -68,6 +68,10 @@ pub fn spawn_at_once<A: Actor>(actor: A, arguments: A::Arguments) -> Result<Acto
     Ok(actor)
 }
 
+/// How many turns of actors a busy thread lets pass before it looks whether a connection has something to read or room to
+/// write. A turn of a source takes 100 µs; looking takes less than one.
+const LOOK_OUT: u32 = 4;
+
 /// Threads that run actors. Dropping it lets go of the threads without waiting for them: what is not being run then is
 /// dropped, and a thread in user code that does not return is left behind.
 #[derive(Debug)]
@@ -79,13 +83,21 @@ impl Executor {
     /// # Errors
     /// When the system has no more threads.
     pub fn new(name: &str, threads: usize) -> std::io::Result<Executor> {
-        let build = || {
-            tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(threads.max(1))
-                .thread_name(name)
-                .enable_time()
-                .build()
-        };
+        Executor::build(tokio::runtime::Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name(name))
+    }
+
+    /// This many threads, which take care of connections, too.
+    ///
+    /// # Errors
+    /// As [`new`](Executor::new).
+    pub fn with_connections(name: &str, threads: usize) -> std::io::Result<Executor> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads.max(1)).thread_name(name).enable_io().event_interval(LOOK_OUT);
+        Executor::build(&mut builder)
+    }
+
+    fn build(builder: &mut tokio::runtime::Builder) -> std::io::Result<Executor> {
+        let build = || builder.enable_time().build();
         // It panics where a thread is refused.
         let runtime = catch(build).map_err(std::io::Error::other)??;
         Ok(Executor(Some(runtime)))

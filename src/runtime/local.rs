@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::deployment::{Alive, DeploymentHandle, Shared, Start, Supervisor, Way};
-use super::plan::Plan;
-use super::site::{Note, Site, SiteStart};
+use super::deployment::{Alive, DeploymentHandle, Parts, Shared, Start, Supervisor, Way};
+use super::plan::{Outline, Plan};
+use super::site::{Others, SiteHandle, SiteStart, Tell};
 use super::status::{DeploymentStatus, Phase};
 use super::wiring::Meters;
 use crate::actor::{self, Census, Executor};
-use crate::id::{DeploymentId, NodeId, Tag, WorkerId};
-use crate::workflow::{Cluster, Error, NodeInfo, Result, Workflow};
+use crate::id::{DeploymentId, NodeId, Tag, VertexId, WorkerId};
+use crate::workflow::{Cluster, Error, NodeInfo, Result, WorkerInfo, Workflow};
 
 /// How a runtime is set up; see [`Runtime::with`].
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Runtime {
             tags: settings.tags.clone(),
         };
         let cluster = Cluster::new(vec![node])?;
-        let control = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(refused)?;
+        let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
         let handle = control.handle().clone();
         let (leave, left) = tokio::sync::oneshot::channel::<()>();
         let work = move || {
@@ -134,35 +134,108 @@ impl Runtime {
     /// When a port of the workflow is open, a strategy refuses, or the system refuses threads.
     pub fn deploy(&self, name: &str, workflow: Workflow) -> Result<DeploymentHandle> {
         let Plan { outline, stages } = Plan::new(&workflow, &self.cluster)?;
-        let progress: BTreeMap<WorkerId, Arc<_>> =
-            outline.ids(outline.workers.keys()).map(|worker| (worker, Arc::default())).collect();
-        let threads = self.settings.threads.clamp(1, progress.len().max(1));
-        let refused = |error: std::io::Error| Error::Runtime(error.to_string());
-        let executor = Executor::new("skitter-worker", threads).map_err(refused)?;
-        let (outline, meters) = (Arc::new(outline), Meters::default());
-        let shared = Arc::new(Shared {
+        // Its recipes are with the workers from now on, and go with them.
+        drop(workflow);
+        let executor = self.executor(&outline, NodeId::LOCAL, Executor::new)?;
+        let shared = self.shared(name, outline, &self.cluster);
+        let (part, census) = (Arc::clone(&shared), self.census.clone());
+        let parts = move |tell| -> Result<Vec<Way>> {
+            let site = SiteStart {
+                node: NodeId::LOCAL,
+                stages,
+                outline: Arc::clone(&part.outline),
+                meters: part.meters.clone(),
+                progress: part.progress.clone(),
+                executor,
+                census,
+                tell,
+                others: None,
+            };
+            let site = SiteHandle::start(site)?;
+            Ok(vec![Box::new(move |order| site.order(order))])
+        };
+        self.supervise(shared, Box::new(parts))
+    }
+
+    /// Deploys a workflow on other nodes. `parts` is given the number of the deployment, its workers by vertex, and what
+    /// takes what its parts tell; it gives the way to each of them.
+    ///
+    /// # Errors
+    /// As [`deploy`](Runtime::deploy).
+    pub(crate) fn deploy_on(
+        &self,
+        cluster: &Cluster,
+        name: &str,
+        workflow: &Workflow,
+        parts: impl FnOnce(DeploymentId, &Outline, Tell) -> Result<Vec<Way>> + Send + 'static,
+    ) -> Result<DeploymentHandle> {
+        let outline = Plan::new(workflow, cluster)?.outline;
+        let shared = self.shared(name, outline, cluster);
+        let part = Arc::clone(&shared);
+        self.supervise(shared, Box::new(move |tell| parts(part.id, &part.outline, tell)))
+    }
+
+    /// Starts the part of a deployment on this node that another node has planned: the workers of a workflow that stand
+    /// on `node`.
+    ///
+    /// # Errors
+    /// When the plan is not one of this workflow, or the system refuses threads.
+    pub(crate) fn take_part(
+        &self,
+        node: NodeId,
+        workflow: &Workflow,
+        workers: &BTreeMap<VertexId, Vec<WorkerInfo>>,
+        others: Others,
+        tell: Tell,
+    ) -> Result<SiteHandle> {
+        let Plan { outline, stages } = Plan::adopt(workflow, workers)?;
+        let executor = self.executor(&outline, node, Executor::with_connections)?;
+        let here = |worker: &WorkerId| outline.worker(*worker).is_some_and(|info| info.node == node);
+        let progress = outline.ids(outline.workers.keys()).filter(here).map(|worker| (worker, Arc::default())).collect();
+        let _control = self.control.enter();
+        SiteHandle::start(SiteStart {
+            node,
+            stages,
+            outline: Arc::new(outline),
+            meters: Meters::default(),
+            progress,
+            executor,
+            census: self.census.clone(),
+            tell,
+            others: Some(others),
+        })
+    }
+
+    /// The threads for the workers of a deployment on a node: no more than there are workers.
+    fn executor(
+        &self,
+        outline: &Outline,
+        node: NodeId,
+        start: impl Fn(&str, usize) -> std::io::Result<Executor>,
+    ) -> Result<Executor> {
+        let here = outline.workers.values().flat_map(|workers| workers.iter()).filter(|info| info.node == node).count();
+        let threads = self.settings.threads.clamp(1, here.max(1));
+        start("skitter-worker", threads).map_err(|error| Error::Runtime(error.to_string()))
+    }
+
+    fn shared(&self, name: &str, outline: Outline, cluster: &Cluster) -> Arc<Shared> {
+        let workers = outline.ids(outline.workers.keys());
+        Arc::new(Shared {
             id: DeploymentId(self.next.fetch_add(1, Ordering::Relaxed)),
             name: name.to_owned(),
-            nodes: BTreeMap::from([(NodeId::LOCAL.number, self.settings.name.clone())]),
-            meters: meters.clone(),
-            progress: progress.clone(),
+            nodes: cluster.nodes().iter().map(|node| (node.id.number, node.name.clone())).collect(),
+            meters: Meters::default(),
+            progress: workers.map(|worker| (worker, Arc::default())).collect(),
             phase: watch::Sender::new(Phase::Starting),
             began: Instant::now(),
             ended: OnceLock::new(),
             patience: self.settings.patience,
-            outline: Arc::clone(&outline),
-        });
-        let census = self.census.clone();
-        let parts = move |tell| -> Result<Vec<Way>> {
-            let node = NodeId::LOCAL;
-            let others = None;
-            let site = SiteStart { node, stages, outline, meters, progress, executor, census, tell, others };
-            let site = actor::spawn_at_once(Site, site).map_err(|error| Error::Runtime(error.to_string()))?;
-            // A site that has ended has nothing left to do.
-            Ok(vec![Box::new(move |order| drop(site.cast(Note::Order(order))))])
-        };
-        let alive = Alive::new(Arc::clone(&shared), self.census.enter());
-        let start = Start { alive, parts: Box::new(parts) };
+            outline: Arc::new(outline),
+        })
+    }
+
+    fn supervise(&self, shared: Arc<Shared>, parts: Parts) -> Result<DeploymentHandle> {
+        let start = Start { alive: Alive::new(Arc::clone(&shared), self.census.enter()), parts };
         let _control = self.control.enter();
         let supervisor = actor::spawn_at_once(Supervisor, start).map_err(|error| Error::Runtime(error.to_string()))?;
         let handle = DeploymentHandle { shared, supervisor };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::actor;
 use crate::id::{VertexId, WorkerId};
 use crate::workflow::{
-    Cluster, Error, Origin, Result, StageFactory, Survey, VertexInfo, WorkerInfo, Workers, Workflow,
+    Cluster, Deployment, Error, Origin, Result, StageFactory, Survey, VertexInfo, WorkerInfo, Workers, Workflow,
 };
 
 /// A vertex that has workers.
@@ -57,12 +57,46 @@ impl Plan {
     /// # Errors
     /// When a port is open, or a strategy refuses, panics or names no worker.
     pub fn new(workflow: &Workflow, cluster: &Cluster) -> Result<Plan> {
+        Plan::made(workflow, |_, info, factory| {
+            let deployment = actor::catch(|| factory.deploy(&cluster.with_parallelism(info.parallelism)));
+            let deployment = deployment.unwrap_or_else(|message| Err(Error::Panic(message)));
+            let deployment = deployment.map_err(|error| refuse(info, error.to_string()))?;
+            let is_stranger = |worker: &&WorkerInfo| !cluster.nodes().iter().any(|node| node.id == worker.node);
+            if let Some(stranger) = deployment.workers.iter().find(is_stranger) {
+                let (strategy, number) = (&info.strategy, stranger.node.number);
+                let reason = format!("strategy `{strategy}` placed a worker on node {number}, which is not there");
+                return Err(refuse(info, reason));
+            }
+            Ok(deployment)
+        })
+    }
+
+    /// The plan that another node has made of the same workflow.
+    ///
+    /// # Errors
+    /// When a port is open, or it is the plan of another workflow.
+    pub fn adopt(workflow: &Workflow, workers: &BTreeMap<VertexId, Vec<WorkerInfo>>) -> Result<Plan> {
+        let plan = Plan::made(workflow, |vertex, info, _| {
+            let workers = workers.get(&vertex).cloned();
+            let workers = workers.ok_or_else(|| refuse(info, "the plan has no workers for it".to_owned()))?;
+            Ok(Deployment { workers, warnings: Vec::new() })
+        })?;
+        match workers.keys().find(|vertex| !plan.stages.contains_key(vertex)) {
+            Some(vertex) => Err(Error::Deploy(format!("the plan has workers for vertex {}, which needs none", vertex.0))),
+            None => Ok(plan),
+        }
+    }
+
+    fn made(
+        workflow: &Workflow,
+        deploy: impl Fn(VertexId, &VertexInfo, &dyn StageFactory) -> Result<Deployment>,
+    ) -> Result<Plan> {
         workflow.closed()?;
         let vertices = workflow.vertices().to_vec();
         let outline = Outline { vertices, workers: BTreeMap::new(), sources: Vec::new(), warnings: Vec::new() };
         let mut plan = Plan { outline, stages: BTreeMap::new() };
         for (vertex, offset, factory) in workflow.stages() {
-            plan.add(vertex, offset, factory, cluster)?;
+            plan.add(vertex, offset, factory, &deploy)?;
         }
         let ends: Vec<(VertexId, usize)> =
             plan.stages.values().flat_map(|s| s.receivers.iter().map(|to| (*to, s.workers.len()))).collect();
@@ -75,24 +109,20 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add(&mut self, vertex: VertexId, offset: u32, factory: &Arc<dyn StageFactory>, cluster: &Cluster) -> Result<()> {
+    fn add(
+        &mut self,
+        vertex: VertexId,
+        offset: u32,
+        factory: &Arc<dyn StageFactory>,
+        deploy: impl Fn(VertexId, &VertexInfo, &dyn StageFactory) -> Result<Deployment>,
+    ) -> Result<()> {
         let Plan { outline, stages } = self;
         let info = &outline.vertices[vertex.0 as usize];
-        let refuse = |reason: String| Error::Vertex { vertex: info.name.clone(), reason };
         let mut survey = Survey::new(offset);
-        let deployment = actor::catch(|| {
-            factory.survey(&mut survey);
-            factory.deploy(&cluster.with_parallelism(info.parallelism))
-        });
-        let deployment = deployment.unwrap_or_else(|message| Err(Error::Panic(message)));
-        let deployment = deployment.map_err(|error| refuse(error.to_string()))?;
+        factory.survey(&mut survey);
+        let deployment = deploy(vertex, info, factory.as_ref())?;
         if deployment.workers.is_empty() {
-            return Err(refuse(format!("strategy `{}` placed no worker", info.strategy)));
-        }
-        let is_stranger = |worker: &&WorkerInfo| !cluster.nodes().iter().any(|node| node.id == worker.node);
-        if let Some(stranger) = deployment.workers.iter().find(is_stranger) {
-            let (strategy, number) = (&info.strategy, stranger.node.number);
-            return Err(refuse(format!("strategy `{strategy}` placed a worker on node {number}, which is not there")));
+            return Err(refuse(info, format!("strategy `{}` placed no worker", info.strategy)));
         }
         let named = deployment.warnings.iter().map(|warning| format!("vertex `{}`: {warning}", info.name));
         outline.warnings.extend(named);
@@ -113,6 +143,10 @@ impl Plan {
         stages.insert(vertex, stage);
         Ok(())
     }
+}
+
+fn refuse(info: &VertexInfo, reason: String) -> Error {
+    Error::Vertex { vertex: info.name.clone(), reason }
 }
 
 impl Outline {

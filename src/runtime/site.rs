@@ -1,5 +1,5 @@
-//! The part of a deployment that runs on one node: an actor that supervises the workers there, does what the coordinator
-//! orders, and tells it what happens.
+//! The part of a deployment that runs on one node: an actor that supervises the workers there, does what the
+//! coordinator orders, and tells it what happens.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::actor::{
 };
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::net::{BoxFuture, BoxStream, Refusal};
-use crate::workflow::{Error, Progress};
+use crate::workflow::{Error, Progress, Result};
 
 /// How long nodes may take to connect to each other: that of two handshakes, so that one that is slow is the first to
 /// give up and can say why.
@@ -116,6 +116,31 @@ pub enum Note {
 
 /// The actor.
 pub struct Site;
+
+/// A part of a deployment that was started. Dropping it does not end it.
+#[derive(Clone, Debug)]
+pub struct SiteHandle(ActorRef<Note>);
+
+impl SiteHandle {
+    /// Starts it, on the runtime of the caller.
+    ///
+    /// # Errors
+    /// When its actor cannot be made.
+    pub fn start(start: SiteStart) -> Result<SiteHandle> {
+        let site = actor::spawn_at_once(Site, start).map_err(|error| Error::Runtime(error.to_string()))?;
+        Ok(SiteHandle(site))
+    }
+
+    /// Has it do something, unless it has ended.
+    pub fn order(&self, order: Order) {
+        drop(self.0.cast(Note::Order(order)));
+    }
+
+    /// Gives it a connection that the node with this number has made to it.
+    pub fn attach(&self, from: u32, stream: BoxStream) {
+        drop(self.0.cast(Note::Attach { from, stream }));
+    }
+}
 
 /// What it keeps.
 pub struct State {

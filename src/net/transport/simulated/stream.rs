@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::link::Look;
 use super::lock;
 use super::world::{LinkId, World};
-use crate::net::{BoxReader, BoxWriter, Stream};
+use crate::net::{BoxReader, BoxStream, BoxWriter, Stream};
 
 /// What belongs to one side of a connection: the directions that it reads and writes, and who is at the other side.
 #[derive(Clone, Copy)]
@@ -123,6 +123,10 @@ impl AsyncWrite for SimulatedStream {
 }
 
 impl Stream for SimulatedStream {
+    fn into_here(self: Box<Self>) -> io::Result<BoxStream> {
+        Ok(self)
+    }
+
     fn peer_address(&self) -> Option<SocketAddr> {
         Some(self.peer)
     }
