@@ -162,6 +162,29 @@ pub fn thread(
     std::thread::Builder::new().name(name).spawn(run).map(drop)
 }
 
+/// A task of a node. It ends with what holds it.
+#[derive(Debug)]
+pub struct Task(tokio::task::JoinHandle<()>);
+
+impl Task {
+    /// Waits until it has ended by itself, or panicked.
+    pub async fn ended(mut self) {
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Starts a task on the runtime of the caller.
+pub fn task(work: impl Future<Output = ()> + Send + 'static) -> Task {
+    #[expect(clippy::disallowed_methods, reason = "one of the places where tasks are started")]
+    Task(tokio::spawn(work))
+}
+
 /// Calls a function after a delay, unless the runtime of the caller has ended by then.
 pub fn later(delay: Duration, call: impl FnOnce() + Send + 'static) {
     #[expect(clippy::disallowed_methods, reason = "the one place where tasks are started")]

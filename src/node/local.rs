@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 use super::Signals;
 use crate::Runtime;
@@ -51,39 +51,56 @@ pub fn run(
     for warning in deployment.warnings() {
         events::placed_otherwise(name, warning);
     }
-    let summary = executor.block_on(follow(&deployment, signals, watch))?;
+    let summary = executor.block_on(async { Follow::new(deployment, watch).ended(signals).await })?;
     let tell = if summary.stopped { events::stopped } else { events::completed };
     tell(name, &summary, summary.elapsed.as_secs_f64());
     Ok(())
 }
 
-/// Waits for the end of a deployment; stops it on a signal.
-async fn follow(deployment: &DeploymentHandle, signals: &mut Signals, mut watch: Option<Watch<'_>>) -> Result<Summary> {
-    let mut ended = pin!(deployment.ended());
-    let mut look = interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut remind = interval(REMIND);
-    let mut stopping = false;
-    let mut seen = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            summary = &mut ended => return summary,
-            signal = signals.first(), if !stopping => {
-                stopping = true;
-                events::stopping(&signal.to_string());
-                deployment.stop();
-                seen = deployment.activity();
-                remind = interval_at(Instant::now() + REMIND, REMIND);
-            }
-            _ = remind.tick(), if stopping => {
-                let now = deployment.activity();
-                events::waiting(deployment.name(), &describe(&still_here(&seen, &now)));
-                seen = now;
-            }
-            _ = look.tick(), if watch.is_some() => {
-                if let Some(watch) = &mut watch {
-                    watch(&deployment.status());
+/// Watches a deployment until it has ended; stops it on a signal.
+pub(super) struct Follow<'a> {
+    deployment: DeploymentHandle,
+    watch: Option<Watch<'a>>,
+    look: Interval,
+    remind: Interval,
+    stopping: bool,
+    seen: Vec<WorkerActivity>,
+}
+
+impl<'a> Follow<'a> {
+    pub(super) fn new(deployment: DeploymentHandle, watch: Option<Watch<'a>>) -> Self {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        Follow { deployment, watch, look, remind: interval(REMIND), stopping: false, seen: Vec::new() }
+    }
+
+    /// Waits for the end. Can be dropped and called again.
+    ///
+    /// # Errors
+    /// When the deployment fails.
+    pub(super) async fn ended(&mut self, signals: &mut Signals) -> Result<Summary> {
+        let Follow { deployment, watch, look, remind, stopping, seen } = self;
+        let mut ended = pin!(deployment.ended());
+        loop {
+            tokio::select! {
+                biased;
+                summary = &mut ended => return summary,
+                signal = signals.first(), if !*stopping => {
+                    *stopping = true;
+                    events::stopping(&signal.to_string());
+                    deployment.stop();
+                    *seen = deployment.activity();
+                    *remind = interval_at(Instant::now() + REMIND, REMIND);
+                }
+                _ = remind.tick(), if *stopping => {
+                    let now = deployment.activity();
+                    events::waiting(deployment.name(), &describe(&still_here(seen, &now)));
+                    *seen = now;
+                }
+                _ = look.tick(), if watch.is_some() => {
+                    if let Some(watch) = watch {
+                        watch(&deployment.status());
+                    }
                 }
             }
         }

@@ -1,6 +1,22 @@
 //! A process in its mode: what it starts, what it waits for, and the order in which it stops.
 
+mod control;
+mod endpoint;
+mod failure;
+mod link;
 pub mod local;
+pub mod master;
+mod parts;
+mod settings;
 mod signals;
+pub mod worker;
 
+pub use failure::NodeFailure;
+pub use settings::{Catalog, NodeSettings};
 pub use signals::{Signal, Signals};
+
+/// What a node waits on: one thread, as little happens there.
+fn executor() -> Result<tokio::runtime::Runtime, NodeFailure> {
+    let executor = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    executor.map_err(|error| NodeFailure::Start(error.to_string()))
+}

@@ -24,10 +24,11 @@ mod wiring;
 mod worker;
 
 pub use deployment::DeploymentHandle;
+pub(crate) use coordinator::Event as SiteEvent;
 pub(crate) use deployment::Way;
 pub use local::{Runtime, Settings};
 pub(crate) use plan::Outline;
-pub(crate) use site::{Counts, Order, Others, Report, SiteHandle, Tell};
+pub(crate) use site::{Order, Others, Report, SiteHandle, Tell};
 pub use status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
 
 use std::pin::pin;

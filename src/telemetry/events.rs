@@ -18,6 +18,66 @@ pub fn started(mode: &str) {
     info!(target: SAID, mode, version = VERSION, "⬡⬢⬡⬢ Skitter v{VERSION} started in {mode} mode");
 }
 
+/// The node can be reached by this name.
+pub fn reachable(node: &dyn Display) {
+    info!(target: SAID, node = %node, "Reachable at `{node}`");
+}
+
+/// A worker has its master.
+pub fn connected_to_master(master: &dyn Display) {
+    info!(target: SAID, master = %master, "Connected to master: `{master}`");
+}
+
+/// A worker's master is gone.
+pub fn master_disconnected(master: &dyn Display) {
+    info!(target: SAID, master = %master, "Master `{master}` disconnected");
+}
+
+/// A worker ends because its master is gone.
+pub fn shutting_down() {
+    info!(target: SAID, "Lost connection to master, shutting down...");
+}
+
+/// A worker has no master, and waits for one.
+pub fn waiting_for_master() {
+    info!(target: SAID, "Waiting for a master");
+}
+
+/// A worker could not join its master, and goes on trying.
+pub fn cannot_join(master: &dyn Display, reason: &str, detail: &str) {
+    warn!(target: SAID, master = %master, reason, detail, "Could not connect to `{master}`: {reason}: {detail}; trying again");
+}
+
+/// A master has a worker.
+pub fn connected(node: &dyn Display, tags: &str) {
+    info!(target: SAID, node = %node, tags, "Connected to `{node}`, tags: [{tags}]");
+}
+
+/// A master could not reach a worker, or was refused.
+pub fn cannot_connect(node: &dyn Display, reason: &str, detail: &str) {
+    error!(target: SAID, node = %node, reason, detail, "Could not connect to `{node}`: {reason}: {detail}");
+}
+
+/// A master's worker is gone.
+pub fn worker_disconnected(node: &dyn Display, cause: &str) {
+    warn!(target: SAID, node = %node, cause, "Worker `{node}` disconnected");
+}
+
+/// A peer was not let in, or did not want to.
+pub fn connection_refused(address: &dyn Display, reason: &str, detail: &str) {
+    warn!(target: SAID, address = %address, reason, detail, "Refused a connection from {address}: {reason}: {detail}");
+}
+
+/// The system has no connection to give.
+pub fn cannot_accept(cause: &dyn Display) {
+    warn!(target: SAID, cause = %cause, "Cannot accept a connection: {cause}");
+}
+
+/// Another node has taken the name at the port mapper.
+pub fn name_lost(detail: &str) {
+    warn!(target: SAID, detail, "This node can not be found by its name any more: {detail}");
+}
+
 /// A workflow is about to be deployed.
 pub fn deploying(workflow: &str) {
     info!(target: SAID, workflow, "Deploying `{workflow}`");

@@ -1,0 +1,146 @@
+//! A node on the network: what it says of itself, where it listens, and how it reaches others.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::{NodeFailure, NodeSettings};
+use crate::id::NodeAddress;
+use crate::net::mapper::{self, Lease};
+use crate::net::{self, Cookie, Expect, Identity, Listener, Mode, Purpose, Refusal, Session, Transport};
+use crate::telemetry::events;
+
+/// Handshakes that are held at once: so many that as many strangers who say nothing for the 5 s that they have keep
+/// nobody out, at 4 KiB each.
+const MOST_HANDSHAKES: usize = 1024;
+
+/// The wait after the system had no connection to give, for want of file descriptors for example.
+const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
+
+/// Decides whether a peer that has proved to know the cookie may come in. It must not wait.
+pub type Admit = Arc<dyn Fn(&Identity, &Purpose) -> Result<(), Refusal> + Send + Sync>;
+
+/// A node on the network.
+pub struct Endpoint {
+    identity: Mutex<Identity>,
+    cookie: Cookie,
+    transport: Arc<dyn Transport>,
+    mapper_port: u16,
+}
+
+/// What has to be run for a node to be reachable.
+pub struct Presence {
+    pub listener: Box<dyn Listener>,
+    pub lease: Lease,
+}
+
+impl Endpoint {
+    /// Opens a port and makes it known on this host.
+    ///
+    /// # Errors
+    /// When the address cannot be listened at, or another node has the name.
+    pub async fn open(settings: &NodeSettings, mode: Mode) -> Result<(Arc<Endpoint>, Presence), NodeFailure> {
+        let start = |what: String| NodeFailure::Start(what);
+        let NodeSettings { name, transport, mapper_port, listen, .. } = settings;
+        let listener = transport.listen(*listen).await;
+        let listener = listener.map_err(|error| start(format!("cannot listen at {listen}: {error}")))?;
+        let port = listener.local_address().map(|address| address.port());
+        let port = port.map_err(|error| start(format!("cannot listen at {listen}: {error}")))?;
+        let lease = mapper::join(Arc::clone(transport), *mapper_port, name.name(), port).await;
+        let lease = lease.map_err(|Refusal { reason, detail }| {
+            start(format!("cannot be known as `{name}` at the port mapper, port {mapper_port}: {reason}: {detail}"))
+        })?;
+        let identity = Identity {
+            name: name.clone(),
+            mode,
+            incarnation: incarnation(),
+            port,
+            skitter: events::VERSION.to_owned(),
+            build: settings.build,
+            tags: settings.tags.clone(),
+            cores: settings.runtime.cores as u32,
+            memory: memory(),
+        };
+        let (cookie, transport) = (settings.cookie.clone(), Arc::clone(transport));
+        let endpoint = Endpoint { identity: Mutex::new(identity), cookie, transport, mapper_port: *mapper_port };
+        Ok((Arc::new(endpoint), Presence { listener, lease }))
+    }
+
+    /// What it says of itself.
+    pub fn identity(&self) -> Identity {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins a new life: others may have gone on without it, and do not take it for the old one.
+    pub fn renew(&self) {
+        let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        identity.incarnation = incarnation().max(identity.incarnation + 1);
+    }
+
+    /// Connects to a node, by way of its host's port mapper if its port is not known.
+    ///
+    /// # Errors
+    /// When nothing answers, something else than the node does, or it refuses.
+    pub async fn dial(&self, address: &NodeAddress, purpose: Purpose, mode: Mode) -> Result<Session, Refusal> {
+        let transport = self.transport.as_ref();
+        let port = match address.port {
+            Some(port) => port,
+            None => mapper::lookup(transport, &address.host, self.mapper_port, &address.name).await?,
+        };
+        let expect: Expect = mode.named(&address.name);
+        net::dial(transport, (&address.host, port), &self.cookie, &self.identity(), purpose, expect).await
+    }
+
+    /// Takes connections in, holds the handshakes, and gives on those that are admitted. Never ends by itself.
+    pub async fn serve(&self, mut listener: Box<dyn Listener>, admit: Admit, sessions: mpsc::Sender<Session>) {
+        let mut handshakes = FuturesUnordered::new();
+        let mut admitted = VecDeque::new();
+        loop {
+            tokio::select! {
+                room = sessions.reserve(), if !admitted.is_empty() => match (room, admitted.pop_front()) {
+                    (Ok(room), Some(session)) => room.send(session),
+                    _ => return,
+                },
+                Some((address, result)) = handshakes.next() => match result {
+                    Ok(session) => admitted.push_back(session),
+                    Err(refusal) => refused(address, &refusal),
+                },
+                accepted = listener.accept(), if handshakes.len() < MOST_HANDSHAKES => match accepted {
+                    Ok((stream, address)) => {
+                        let admit = Arc::clone(&admit);
+                        handshakes.push(async move {
+                            let admit = move |peer: &Identity, purpose: &Purpose| admit(peer, purpose);
+                            (address, net::accept(stream, &self.cookie, &self.identity(), admit).await)
+                        });
+                    }
+                    Err(error) => {
+                        events::cannot_accept(&error);
+                        sleep(AFTER_SHORTAGE).await;
+                    }
+                },
+            }
+        }
+    }
+}
+
+fn refused(address: SocketAddr, Refusal { reason, detail }: &Refusal) {
+    events::connection_refused(&address, reason.as_str(), detail);
+}
+
+/// A number that is higher in each life of a node: the microseconds since 1970.
+fn incarnation() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_micros() as u64
+}
+
+/// The memory of this machine, in bytes.
+fn memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    (info.totalram as u64).saturating_mul(u64::from(info.mem_unit))
+}

@@ -1,0 +1,376 @@
+//! A master node: connects to workers, deploys a workflow on them, and ends with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::debug;
+
+use super::control::{Blueprint, Neighbour, ToMaster, ToWorker};
+use super::endpoint::{Admit, Endpoint, Presence};
+use super::link::{Heard, Link};
+use super::local::{Follow, Watch};
+use super::settings::Catalog;
+use super::{NodeFailure, NodeSettings, Signals};
+use crate::actor;
+use crate::id::{DeploymentId, NodeAddress, NodeId, NodeName};
+use crate::net::{
+    Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session,
+};
+use crate::runtime::{DeploymentHandle, Outline, Report, Runtime, SiteEvent, Summary, Tell, Way};
+use crate::telemetry::events;
+use crate::workflow::{Cluster, Error, NodeInfo, Result as WorkflowResult};
+
+/// How long workers are told that the master stops.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Sessions and messages that wait to be looked at; who sends more waits.
+const QUEUE: usize = 1024;
+
+/// What a master node is to do.
+#[derive(Clone, Debug, Default)]
+pub struct MasterOptions {
+    /// The workers to connect to.
+    pub workers: Vec<NodeAddress>,
+    /// The workflow to deploy, and its arguments.
+    pub deploy: Option<(String, Vec<String>)>,
+    /// Stop when a worker is gone.
+    pub stop_with_workers: bool,
+}
+
+/// Runs a master node until its workflow has ended, or there is a signal.
+///
+/// # Errors
+/// When it cannot start, a worker cannot be reached, the workflow fails, or a worker is gone that it is to stop with.
+pub fn run(
+    settings: NodeSettings,
+    catalog: Arc<dyn Catalog>,
+    options: MasterOptions,
+    signals: &mut Signals,
+    watch: Option<Watch<'_>>,
+) -> Result<(), NodeFailure> {
+    let executor = super::executor()?;
+    executor.block_on(async {
+        let runtime = Runtime::with(settings.runtime.clone()).map_err(|error| NodeFailure::Start(error.to_string()))?;
+        events::started("master");
+        let (endpoint, presence) = Endpoint::open(&settings, Mode::Master).await?;
+        events::reachable(&endpoint.identity().name);
+        Master::new(endpoint, runtime, options).run(presence, catalog.as_ref(), signals, watch).await
+    })
+}
+
+/// What takes what the parts of each deployment tell.
+type Tells = Arc<Mutex<BTreeMap<DeploymentId, Tell>>>;
+
+/// Who belongs to the cluster; shared with whoever decides which connections are let in.
+#[derive(Clone)]
+struct Members(Arc<Mutex<Membership>>);
+
+impl Members {
+    fn handle(&self, event: Event) -> Vec<Command> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).handle(event)
+    }
+
+    fn check(&self, node: &NodeName, incarnation: u64) -> Result<(), Refusal> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).check(node, incarnation)
+    }
+}
+
+struct Worker {
+    id: NodeId,
+    link: Link<ToWorker>,
+}
+
+impl Worker {
+    fn name(&self) -> &NodeName {
+        self.link.name()
+    }
+
+    fn info(&self) -> NodeInfo {
+        let peer = &self.link.peer;
+        NodeInfo {
+            id: self.id,
+            name: peer.name.to_string(),
+            cores: peer.cores.max(1) as usize,
+            tags: peer.tags.clone(),
+        }
+    }
+
+    fn neighbour(&self) -> Neighbour {
+        let peer = &self.link.peer;
+        let mut hosts = vec![peer.name.host().to_owned()];
+        hosts.extend(self.link.host.clone().filter(|host| *host != hosts[0]));
+        let (name, incarnation, port) = (peer.name.clone(), peer.incarnation, peer.port);
+        Neighbour { id: self.id, name, incarnation, hosts, port }
+    }
+}
+
+struct Master {
+    endpoint: Arc<Endpoint>,
+    runtime: Runtime,
+    options: MasterOptions,
+    members: Members,
+    /// By number.
+    workers: BTreeMap<u32, Worker>,
+    /// The number of the next worker.
+    next: u32,
+    tells: Tells,
+    began: Instant,
+    hear: mpsc::Sender<(u64, Heard<ToMaster>)>,
+    heard: mpsc::Receiver<(u64, Heard<ToMaster>)>,
+}
+
+impl Master {
+    fn new(endpoint: Arc<Endpoint>, runtime: Runtime, options: MasterOptions) -> Master {
+        let (hear, heard) = mpsc::channel(QUEUE);
+        Master {
+            endpoint,
+            runtime,
+            options,
+            members: Members(Arc::new(Mutex::new(Membership::new(SILENCE)))),
+            workers: BTreeMap::new(),
+            next: 1,
+            tells: Tells::default(),
+            began: Instant::now(),
+            hear,
+            heard,
+        }
+    }
+
+    async fn run(
+        mut self,
+        presence: Presence,
+        catalog: &dyn Catalog,
+        signals: &mut Signals,
+        watch: Option<Watch<'_>>,
+    ) -> Result<(), NodeFailure> {
+        let Presence { listener, lease } = presence;
+        let (come, sessions) = mpsc::channel(QUEUE);
+        let (endpoint, admit) = (Arc::clone(&self.endpoint), self.admit());
+        let _serving = actor::task(async move { endpoint.serve(listener, admit, come).await });
+        let _known = actor::task(async move { events::name_lost(&lease.run().await.detail) });
+        if let Err(failure) = self.connect().await {
+            self.tell_all(&ToWorker::Release).await;
+            return Err(failure);
+        }
+        let deployment = match self.options.deploy.clone() {
+            Some((name, arguments)) => match self.deploy(&name, &arguments, catalog) {
+                Ok(deployment) => Some(deployment),
+                Err(error) => {
+                    self.tell_all(&ToWorker::Shutdown).await;
+                    return Err(NodeFailure::Deployment { name, source: Box::new(error) });
+                }
+            },
+            None => None,
+        };
+        let ended = self.watch(deployment, sessions, signals, watch).await;
+        self.tell_all(&ToWorker::Shutdown).await;
+        ended
+    }
+
+    fn admit(&self) -> Admit {
+        let members = self.members.clone();
+        Arc::new(move |peer, purpose| match purpose {
+            Purpose::Control if peer.mode == Mode::Worker => members.check(&peer.name, peer.incarnation),
+            Purpose::Control => Err(Refusal::new(Reason::ModeMismatch, "a master connects to workers only")),
+            Purpose::Data { .. } => Err(Refusal::new(Reason::ModeMismatch, "there are no workers on a master")),
+        })
+    }
+
+    /// Connects to all workers at once.
+    async fn connect(&mut self) -> Result<(), NodeFailure> {
+        let addresses = self.options.workers.clone();
+        let dial = |address| self.endpoint.dial(address, Purpose::Control, Mode::Worker);
+        let mut results = join_all(addresses.iter().map(dial)).await;
+        let mut failures = Vec::new();
+        for (address, result) in addresses.iter().zip(results.drain(..)) {
+            if let Err(refusal) = result.and_then(|session| self.meet(session)) {
+                events::cannot_connect(address, refusal.reason.as_str(), &refusal.detail);
+                failures.push((address.to_string(), refusal));
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(NodeFailure::Unreachable(failures)) }
+    }
+
+    /// Takes a worker in.
+    fn meet(&mut self, session: Session) -> Result<(), Refusal> {
+        let (node, incarnation) = (session.peer.name.clone(), session.peer.incarnation);
+        for command in self.members.handle(Event::Connected { node, incarnation, now: self.began.elapsed() }) {
+            match command {
+                Command::Refuse { refusal, .. } => return Err(refusal),
+                Command::Down { node, incarnation, reason } => self.lose(&node, incarnation, &reason.to_string()),
+                Command::Up { .. } => {}
+            }
+        }
+        let number = self.next;
+        self.next += 1;
+        let tags: Vec<&str> = session.peer.tags.iter().map(|tag| tag.as_str()).collect();
+        events::connected(&session.peer.name, &tags.join(", "));
+        let id = NodeId { number, incarnation: incarnation as u32 };
+        let link = Link::new(session, u64::from(number), self.hear.clone());
+        self.workers.insert(number, Worker { id, link });
+        Ok(())
+    }
+
+    fn deploy(&self, name: &str, arguments: &[String], catalog: &dyn Catalog) -> WorkflowResult<DeploymentHandle> {
+        events::deploying(name);
+        let workflow = catalog.build(name, arguments)?;
+        let cluster = Cluster::new(self.workers.values().map(Worker::info).collect())?;
+        let neighbours: Vec<Neighbour> = self.workers.values().map(Worker::neighbour).collect();
+        let senders: BTreeMap<NodeId, _> =
+            self.workers.values().map(|worker| (worker.id, worker.link.sender.clone())).collect();
+        let (fingerprint, tells) = (workflow.fingerprint(), Arc::clone(&self.tells));
+        let (workflow_name, arguments) = (name.to_owned(), arguments.to_vec());
+        let parts = move |deployment: DeploymentId, outline: &Outline, tell: Tell| -> WorkflowResult<Vec<Way>> {
+            let workers: BTreeMap<_, _> =
+                outline.workers.iter().map(|(vertex, workers)| (*vertex, workers.to_vec())).collect();
+            tells.lock().unwrap_or_else(PoisonError::into_inner).insert(deployment, Arc::clone(&tell));
+            let takes_part = |node: &NodeId| workers.values().flatten().any(|worker| worker.node == *node);
+            let mut ways: Vec<Way> = Vec::new();
+            for (node, sender) in senders.into_iter().filter(|(node, _)| takes_part(node)) {
+                let blueprint = Blueprint {
+                    deployment,
+                    name: workflow_name.clone(),
+                    arguments: arguments.clone(),
+                    fingerprint,
+                    node,
+                    workers: workers.clone(),
+                    nodes: neighbours.clone(),
+                };
+                let told = Arc::clone(&tell);
+                let lost = move |error: String| {
+                    let error = Error::Runtime(format!("node {} cannot be told: {error}", node.number));
+                    told(Report::Event(SiteEvent::Lost { node, error }));
+                };
+                if let Err(error) = sender.try_send(&ToWorker::Prepare(Box::new(blueprint))) {
+                    lost(error.to_string());
+                }
+                ways.push(Box::new(move |order| {
+                    if let Err(error) = sender.try_send(&ToWorker::Order(deployment, order)) {
+                        lost(error.to_string());
+                    }
+                }));
+            }
+            Ok(ways)
+        };
+        let deployment = self.runtime.deploy_on(&cluster, name, &workflow, parts)?;
+        for warning in deployment.warnings() {
+            events::placed_otherwise(name, warning);
+        }
+        Ok(deployment)
+    }
+
+    /// Goes on until the deployment has ended, or there is a signal if there is none.
+    async fn watch(
+        &mut self,
+        deployment: Option<DeploymentHandle>,
+        mut sessions: mpsc::Receiver<Session>,
+        signals: &mut Signals,
+        watch: Option<Watch<'_>>,
+    ) -> Result<(), NodeFailure> {
+        let mut follow = deployment.map(|deployment| Follow::new(deployment, watch));
+        let mut tick = interval(HEARTBEAT);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let before = self.workers.len();
+            tokio::select! {
+                biased;
+                Some((number, heard)) = self.heard.recv() => self.hear(number, heard),
+                ended = async {
+                    match &mut follow {
+                        Some(follow) => follow.ended(signals).await.map_err(Some),
+                        None => {
+                            events::stopping(&signals.first().await.to_string());
+                            Err(None)
+                        }
+                    }
+                } => return match ended {
+                    Ok(summary) => {
+                        say_ended(&summary);
+                        Ok(())
+                    }
+                    Err(None) => Ok(()),
+                    Err(Some(source)) => {
+                        let name = self.options.deploy.as_ref().map_or_else(String::new, |(name, _)| name.clone());
+                        Err(NodeFailure::Deployment { name, source: Box::new(source) })
+                    }
+                },
+                Some(session) = sessions.recv() => {
+                    let name = session.peer.name.clone();
+                    if let Err(refusal) = self.meet(session) {
+                        events::connection_refused(&name, refusal.reason.as_str(), &refusal.detail);
+                    }
+                }
+                _ = tick.tick() => self.look(),
+            }
+            if self.options.stop_with_workers && self.workers.len() < before {
+                return Err(NodeFailure::WorkersLost);
+            }
+        }
+    }
+
+    fn hear(&mut self, number: u64, heard: Heard<ToMaster>) {
+        let Some(worker) = u32::try_from(number).ok().and_then(|number| self.workers.get(&number)) else { return };
+        let (node, incarnation) = (worker.name().clone(), worker.link.peer.incarnation);
+        let now = self.began.elapsed();
+        match heard {
+            Heard::Lost(cause) => {
+                self.members.handle(Event::Reset { node: node.clone(), incarnation, now });
+                return self.lose(&node, incarnation, &cause);
+            }
+            Heard::Message(ToMaster::Leaving) => {
+                self.members.handle(Event::Left { node: node.clone(), incarnation, now });
+                return self.lose(&node, incarnation, "it was stopped");
+            }
+            Heard::Message(ToMaster::Reports(reports)) => {
+                let tells = self.tells.lock().unwrap_or_else(PoisonError::into_inner);
+                for (deployment, report) in reports {
+                    if let Some(tell) = tells.get(&deployment) {
+                        tell(report);
+                    }
+                }
+            }
+            Heard::Heartbeat => {}
+        }
+        self.members.handle(Event::Heard { node, incarnation, now });
+    }
+
+    fn look(&mut self) {
+        for command in self.members.handle(Event::Tick { now: self.began.elapsed() }) {
+            if let Command::Down { node, incarnation, reason } = command {
+                self.lose(&node, incarnation, &reason.to_string());
+            }
+        }
+    }
+
+    /// A worker is gone. Deployments that have a part there fail.
+    fn lose(&mut self, node: &NodeName, incarnation: u64, cause: &str) {
+        let is_it = |worker: &Worker| worker.name() == node && worker.link.peer.incarnation == incarnation;
+        let Some(number) = self.workers.iter().find(|(_, worker)| is_it(worker)).map(|(number, _)| *number) else {
+            return;
+        };
+        debug!(cause, "The connection to a worker has ended");
+        events::worker_disconnected(node, cause);
+        // Dropping the link closes the connection: whatever still comes from this life of the node is not heard.
+        let Some(worker) = self.workers.remove(&number) else { return };
+        let tells = self.tells.lock().unwrap_or_else(PoisonError::into_inner);
+        for tell in tells.values() {
+            let error = Error::Runtime(format!("worker `{node}` disconnected: {cause}"));
+            tell(Report::Event(SiteEvent::Lost { node: worker.id, error }));
+        }
+    }
+
+    async fn tell_all(&mut self, last: &ToWorker) {
+        let workers = std::mem::take(&mut self.workers);
+        let told = join_all(workers.into_values().map(|worker| worker.link.part(last)));
+        let _ = timeout(FAREWELL, told).await;
+    }
+}
+
+fn say_ended(summary: &Summary) {
+    let tell = if summary.stopped { events::stopped } else { events::completed };
+    tell(&summary.name, summary, summary.elapsed.as_secs_f64());
+}

@@ -1,0 +1,163 @@
+//! The parts of deployments that run on a worker node.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::control::{Blueprint, Neighbour};
+use super::endpoint::Endpoint;
+use super::settings::Catalog;
+use crate::id::{DeploymentId, NodeAddress, NodeId};
+use crate::net::{BoxFuture, BoxStream, Identity, Mode, Purpose, Reason, Refusal, Session};
+use crate::runtime::{Order, Others, Report, Runtime, SiteHandle, Tell};
+use crate::workflow::{Error, Result};
+
+/// What is to be told to the master. Its bound is that workers tell a few things each, and sites count twice a second.
+#[derive(Default)]
+pub struct Outbox {
+    reports: Mutex<Vec<(DeploymentId, Report)>>,
+    ready: Notify,
+}
+
+impl Outbox {
+    /// Adds a report. Does not wait.
+    pub fn put(&self, deployment: DeploymentId, report: Report) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(report, Report::Counts(_)) {
+            // Only the newest is of interest, but it must not come after what follows from its being the last.
+            reports.retain(|(other, old)| !(*other == deployment && matches!(old, Report::Counts(_))));
+        }
+        reports.push((deployment, report));
+        self.ready.notify_one();
+    }
+
+    /// Waits until there are some, and takes them.
+    pub async fn take(&self) -> Vec<(DeploymentId, Report)> {
+        loop {
+            let reports = std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner));
+            if !reports.is_empty() {
+                return reports;
+            }
+            self.ready.notified().await;
+        }
+    }
+}
+
+struct Part {
+    site: SiteHandle,
+    nodes: Arc<BTreeMap<u32, Neighbour>>,
+}
+
+/// The parts of deployments on this node, by number. Shared with whoever decides which connections are let in.
+#[derive(Clone, Default)]
+pub struct Parts(Arc<Mutex<BTreeMap<DeploymentId, Part>>>);
+
+impl Parts {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<DeploymentId, Part>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the part of a deployment that a master has planned.
+    ///
+    /// # Errors
+    /// When the workflow cannot be built, or is not the master's.
+    pub fn prepare(
+        &self,
+        blueprint: Blueprint,
+        catalog: &dyn Catalog,
+        runtime: &Runtime,
+        endpoint: &Arc<Endpoint>,
+        outbox: &Arc<Outbox>,
+    ) -> Result<()> {
+        let Blueprint { deployment, name, arguments, fingerprint, node, workers, nodes } = blueprint;
+        let workflow = catalog.build(&name, &arguments)?;
+        if workflow.fingerprint() != fingerprint {
+            let why = "the arguments or files that it is built of differ between the nodes";
+            return Err(Error::Deploy(format!("workflow `{name}` is another one here than on the master: {why}")));
+        }
+        let nodes: BTreeMap<u32, Neighbour> = nodes.into_iter().map(|node| (node.id.number, node)).collect();
+        let nodes = Arc::new(nodes);
+        let others = Others {
+            names: nodes.iter().map(|(number, node)| (*number, node.name.to_string())).collect(),
+            dial: {
+                let (endpoint, nodes) = (Arc::clone(endpoint), Arc::clone(&nodes));
+                let purpose = Purpose::Data { deployment, from: node.number };
+                Arc::new(move |to: NodeId| -> BoxFuture<'static, Result<BoxStream, Refusal>> {
+                    let (endpoint, nodes) = (Arc::clone(&endpoint), Arc::clone(&nodes));
+                    Box::pin(async move { dial(&endpoint, nodes.get(&to.number), purpose).await })
+                })
+            },
+        };
+        let outbox = Arc::clone(outbox);
+        let tell: Tell = Arc::new(move |report| outbox.put(deployment, report));
+        let site = runtime.take_part(node, &workflow, &workers, others, tell)?;
+        let before = self.lock().insert(deployment, Part { site, nodes });
+        if let Some(before) = before {
+            before.site.order(Order::Close);
+        }
+        Ok(())
+    }
+
+    /// Has a part do something.
+    pub fn order(&self, deployment: DeploymentId, order: Order) {
+        let mut parts = self.lock();
+        let ends = order == Order::Close;
+        if let Some(part) = parts.get(&deployment) {
+            part.site.order(order);
+        }
+        if ends {
+            parts.remove(&deployment);
+        }
+    }
+
+    /// Ends all parts at once.
+    pub fn close_all(&self) {
+        for part in std::mem::take(&mut *self.lock()).into_values() {
+            part.site.order(Order::Close);
+        }
+    }
+
+    /// Whether a peer may connect for a deployment.
+    ///
+    /// # Errors
+    /// When there is no such deployment here, or the peer is not the node of it that it says.
+    pub fn admit(&self, peer: &Identity, deployment: DeploymentId, from: u32) -> Result<(), Refusal> {
+        let parts = self.lock();
+        let none = || Refusal::new(Reason::NotConnected, format!("deployment {deployment} does not run here"));
+        let part = parts.get(&deployment).ok_or_else(none)?;
+        match part.nodes.get(&from) {
+            Some(node) if node.name == peer.name && node.incarnation == peer.incarnation => Ok(()),
+            _ => {
+                let detail = format!("`{}` is not node {from} of deployment {deployment}", peer.name);
+                Err(Refusal::new(Reason::DeclaredDead, detail))
+            }
+        }
+    }
+
+    /// Gives a connection to the part that it is for.
+    pub fn attach(&self, session: Session) {
+        if let Purpose::Data { deployment, from } = session.purpose
+            && let Some(part) = self.lock().get(&deployment)
+        {
+            part.site.attach(from, session.stream);
+        }
+    }
+}
+
+/// Connects to a node by whichever of its hosts is right.
+async fn dial(endpoint: &Endpoint, node: Option<&Neighbour>, purpose: Purpose) -> Result<BoxStream, Refusal> {
+    let unknown = || Refusal::new(Reason::NotConnected, "the master has not said where it is");
+    let node = node.ok_or_else(unknown)?;
+    let mut refused = unknown();
+    for host in &node.hosts {
+        let address =
+            NodeAddress { name: node.name.name().to_owned(), host: host.clone(), port: Some(node.port) };
+        match endpoint.dial(&address, purpose, Mode::Worker).await {
+            Ok(session) if session.peer.incarnation == node.incarnation => return Ok(session.stream),
+            Ok(_) => refused = Refusal::new(Reason::DeclaredDead, "it was started anew since the master saw it"),
+            Err(refusal) => refused = refusal,
+        }
+    }
+    Err(refused)
+}
