@@ -30,8 +30,8 @@ pub enum NodeFailure {
 }
 
 fn unreachable(refusals: &[(String, Refusal)]) -> String {
-    let lines = refusals.iter().map(|(address, refusal)| {
-        format!("could not connect to `{address}`: {}: {}", refusal.reason, refusal.detail)
-    });
+    let lines = refusals
+        .iter()
+        .map(|(address, refusal)| format!("could not connect to `{address}`: {}: {}", refusal.reason, refusal.detail));
     lines.collect::<Vec<_>>().join("\n")
 }

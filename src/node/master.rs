@@ -17,9 +17,7 @@ use super::settings::Catalog;
 use super::{NodeFailure, NodeSettings, Signals};
 use crate::actor;
 use crate::id::{DeploymentId, NodeAddress, NodeId, NodeName};
-use crate::net::{
-    Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session,
-};
+use crate::net::{Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session};
 use crate::runtime::{DeploymentHandle, Outline, Report, Runtime, SiteEvent, Summary, Tell, Way};
 use crate::telemetry::events;
 use crate::workflow::{Cluster, Error, NodeInfo, Result as WorkflowResult};

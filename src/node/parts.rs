@@ -151,8 +151,7 @@ async fn dial(endpoint: &Endpoint, node: Option<&Neighbour>, purpose: Purpose) -
     let node = node.ok_or_else(unknown)?;
     let mut refused = unknown();
     for host in &node.hosts {
-        let address =
-            NodeAddress { name: node.name.name().to_owned(), host: host.clone(), port: Some(node.port) };
+        let address = NodeAddress { name: node.name.name().to_owned(), host: host.clone(), port: Some(node.port) };
         match endpoint.dial(&address, purpose, Mode::Worker).await {
             Ok(session) if session.peer.incarnation == node.incarnation => return Ok(session.stream),
             Ok(_) => refused = Refusal::new(Reason::DeclaredDead, "it was started anew since the master saw it"),

@@ -239,9 +239,8 @@ impl Worker {
         let link = Link::new(session, self.masters, self.hear.clone());
         let (sender, outbox) = (link.sender.clone(), Arc::new(Outbox::default()));
         let reports = Arc::clone(&outbox);
-        let reports = actor::task(async move {
-            while sender.send(&ToMaster::Reports(reports.take().await)).await.is_ok() {}
-        });
+        let reports =
+            actor::task(async move { while sender.send(&ToMaster::Reports(reports.take().await)).await.is_ok() {} });
         self.outbox = outbox;
         self.master = Some(Master { link, number: self.masters, _reports: reports });
         Next::Wait
@@ -261,13 +260,8 @@ impl Worker {
             None => Next::Wait,
             Some(ToWorker::Prepare(blueprint)) => {
                 let (deployment, node) = (blueprint.deployment, blueprint.node);
-                let prepared = self.parts.prepare(
-                    *blueprint,
-                    self.catalog.as_ref(),
-                    &self.runtime,
-                    &self.endpoint,
-                    &self.outbox,
-                );
+                let prepared =
+                    self.parts.prepare(*blueprint, self.catalog.as_ref(), &self.runtime, &self.endpoint, &self.outbox);
                 if let Err(error) = prepared {
                     let name = &self.endpoint.identity().name;
                     let error = Error::Deploy(format!("`{name}`: {error}"));

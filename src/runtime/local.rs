@@ -191,7 +191,8 @@ impl Runtime {
         let Plan { outline, stages } = Plan::adopt(workflow, workers)?;
         let executor = self.executor(&outline, node, Executor::with_connections)?;
         let here = |worker: &WorkerId| outline.worker(*worker).is_some_and(|info| info.node == node);
-        let progress = outline.ids(outline.workers.keys()).filter(here).map(|worker| (worker, Arc::default())).collect();
+        let progress =
+            outline.ids(outline.workers.keys()).filter(here).map(|worker| (worker, Arc::default())).collect();
         let _control = self.control.enter();
         SiteHandle::start(SiteStart {
             node,

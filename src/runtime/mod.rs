@@ -23,8 +23,8 @@ mod wire;
 mod wiring;
 mod worker;
 
-pub use deployment::DeploymentHandle;
 pub(crate) use coordinator::Event as SiteEvent;
+pub use deployment::DeploymentHandle;
 pub(crate) use deployment::Way;
 pub use local::{Runtime, Settings};
 pub(crate) use plan::Outline;

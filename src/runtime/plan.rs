@@ -82,7 +82,9 @@ impl Plan {
             Ok(Deployment { workers, warnings: Vec::new() })
         })?;
         match workers.keys().find(|vertex| !plan.stages.contains_key(vertex)) {
-            Some(vertex) => Err(Error::Deploy(format!("the plan has workers for vertex {}, which needs none", vertex.0))),
+            Some(vertex) => {
+                Err(Error::Deploy(format!("the plan has workers for vertex {}, which needs none", vertex.0)))
+            }
             None => Ok(plan),
         }
     }
