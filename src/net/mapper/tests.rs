@@ -43,7 +43,7 @@ impl Nodes {
             while let Some((name, refusal)) = running.next().await {
                 ended.extend(refusal.map(|refusal| (name, refusal)));
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             biased;
@@ -287,7 +287,7 @@ async fn a_port_in_other_hands_is_no_mapper() {
         tokio::select! {
             biased;
             () = answers => unreachable!("it never ends"),
-            joined = join(host.clone(), MAPPER_PORT, "worker", 1) => {
+            joined = join(Arc::<crate::net::SimulatedHost>::clone(&host), MAPPER_PORT, "worker", 1) => {
                 assert_eq!(joined.expect_err("no mapper").reason, reason);
             }
         }

@@ -83,7 +83,7 @@ async fn who_answers_something_else_is_no_node() {
     for (answer, closes, reason) in [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), true, Reason::NotSkitter),
         (b"SSH-2.0-OpenSSH_9.6\r\n", false, Reason::NotSkitter),
-        (&[0; 100_000], false, Reason::NotSkitter),
+        (&vec![0; 100_000], false, Reason::NotSkitter),
         (b"", true, Reason::NotSkitter),
         (b"SKTR\x01\x02\x00\x20half", true, Reason::NotConnected),
         (b"SKTR\x01\x05\x00\x05\x07else", false, Reason::HasMaster),

@@ -112,7 +112,7 @@ async fn a_partition_that_loses_bytes_ends_the_connections_that_had_any() {
     let quiet = connect(&network, "a", "b", 80).await.expect("a listener");
     let (mut quiet_b, _) = listener.accept().await.expect("a connection");
     network.partition("a", "b", Silence::Lose);
-    a.write_all(&[0; 10_000_000]).await.expect("lost bytes take no room");
+    a.write_all(&vec![0; 10_000_000]).await.expect("lost bytes take no room");
     nothing_from(&mut b).await;
     network.heal_all();
     assert!(is_reset(read(&mut b).await) && is_reset(read(&mut a).await) && is_reset(a.write_all(b"x").await));
@@ -184,7 +184,7 @@ async fn who_connects_through_a_partition_waits_for_its_end() {
 async fn a_peer_that_reads_nothing_stops_the_writer() {
     let Two { mut a, mut b, .. } = two(1).await;
     let mut written = 0;
-    while let Ok(count) = timeout(HELD, a.write(&[7; 100_000])).await {
+    while let Ok(count) = timeout(HELD, a.write(&vec![7; 100_000])).await {
         written += count.expect("a peer");
     }
     assert!((200_000..300_000).contains(&written), "{written}");
