@@ -6,6 +6,7 @@
 //! | `cookie` | the secret that nodes share |
 //! | `handshake` | how two nodes get to know and trust each other; pure |
 //! | `session` | a connection after the handshake |
+//! | `reception` | where sessions come in, whatever else comes in |
 //! | `channel` | typed messages and heartbeats over it |
 //! | `membership` | who belongs to the cluster, and who is dead; pure |
 //! | `mapper` | which node of a host listens at which port |
@@ -18,6 +19,7 @@ mod handshake;
 mod identity;
 pub mod mapper;
 mod membership;
+mod reception;
 mod refusal;
 mod session;
 mod transport;
@@ -27,6 +29,7 @@ pub use cookie::{COOKIE_FILE, Cookie, CookieError, MAX_COOKIE};
 pub use handshake::{Acceptor, Dialer, MAX_DETAIL, MAX_HANDSHAKE, Nonce, PROTOCOL};
 pub use identity::{Expect, Fingerprint, Identity, Mode, Purpose};
 pub use membership::{Cause, Command, Event, LONGEST_STEP, Membership, SILENCE};
+pub use reception::{MAX_STRANGERS, Reception, Stranger};
 pub use refusal::{Reason, Refusal};
 pub use session::{HANDSHAKE_TIMEOUT, Session, accept, dial};
 pub use transport::{

@@ -1,6 +1,7 @@
 //! Tests of the port mapper, over real sockets where it is about those, and simulated ones where it is about time.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, abortable};
@@ -19,10 +20,12 @@ struct Nodes {
     ended: Vec<(String, Refusal)>,
 }
 
-/// A port that is free, and that the system gives to nobody who asks for any.
+/// A port that is free, that the system gives to nobody who asks for any, and no other test is likely to find.
 fn free_port() -> u16 {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
     let (first, last) = (10_000, 30_000);
-    let start = first + u16::try_from(std::process::id() % u32::from(last - first)).unwrap_or(0);
+    let dice = crate::codec::stable_hash(&(std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)));
+    let start = first + u16::try_from(dice % u64::from(last - first)).unwrap_or(0);
     let mut ports = (start..last).chain(first..start);
     ports.find(|port| TcpListener::bind(("::", *port)).is_ok()).expect("a free port")
 }
