@@ -22,6 +22,8 @@ mod membership;
 mod reception;
 mod refusal;
 mod session;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use channel::{ChannelError, Courier, Frame, HEARTBEAT, MAX_MESSAGE, Receiver, STALL_TIMEOUT, Sender, channel};

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::lines::{LINE_TIMEOUT, Line, Lines};
@@ -36,7 +37,7 @@ struct Shared {
     /// The names; and for each lease, whom to tell that it is lost.
     leases: Mutex<(Table, BTreeMap<u64, oneshot::Sender<()>>)>,
     /// Told when a name comes or goes.
-    changed: watch::Sender<()>,
+    changed: Notify,
     young_until: Instant,
 }
 
@@ -56,7 +57,7 @@ impl Shared {
         let (tell, lost) = oneshot::channel();
         leases.1.insert(lease, tell);
         drop(leases);
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
         Ok((lease, lost))
     }
 
@@ -65,17 +66,18 @@ impl Shared {
         leases.0.release(lease);
         leases.1.remove(&lease);
         drop(leases);
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
     }
 
     /// Asks again whenever a name has come or gone, until there is an answer or it is time.
     async fn wait<T>(&self, end: Instant, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-        let mut changed = self.changed.subscribe();
         loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
             if let Some(answer) = ask() {
                 return Some(answer);
             }
-            if timeout_at(end, changed.changed()).await.is_err() {
+            if timeout_at(end, changed).await.is_err() {
                 return ask();
             }
         }
@@ -97,8 +99,8 @@ impl Drop for Held<'_> {
 
 /// Answers until the mapper's own node loses its name.
 pub(super) async fn serve(listener: &mut dyn Listener, name: &str, port: u16, again: bool) {
-    let (names, changed) = (Mutex::default(), watch::Sender::new(()));
-    let shared = Shared { leases: names, changed, young_until: Instant::now() + YOUTH };
+    let (leases, changed) = (Mutex::default(), Notify::new());
+    let shared = Shared { leases, changed, young_until: Instant::now() + YOUTH };
     // The first name of an empty table is not taken.
     let Ok((_, mut lost)) = shared.register(name, port, again) else { return };
     let (mut strangers, mut nodes) = (FuturesUnordered::new(), FuturesUnordered::new());

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -29,7 +30,8 @@ const BACKLOG: usize = 128;
 ///
 /// Time is tokio's. On a runtime of one thread with its clock paused, which needs tokio's feature `test-util`, minutes
 /// pass at once, and the same seed gives the same run, as long as what runs on it does the same: `tokio::select!`, for
-/// example, is random unless it is `biased`. Times are rounded up to milliseconds, because tokio's are.
+/// example, is random unless it is `biased`, and so is the order in which a `watch` wakes those who wait. Times are
+/// rounded up to milliseconds, because tokio's are.
 ///
 /// # Examples
 /// ```
@@ -182,12 +184,14 @@ impl SimulatedHost {
     }
 
     async fn reach(&self, host: &str, port: u16) -> io::Result<BoxStream> {
-        let mut changes = lock(&self.world).changed.subscribe();
+        let changed = Arc::clone(&lock(&self.world).changed);
         loop {
+            let mut change = pin!(changed.notified());
+            change.as_mut().enable();
             let found = lock(&self.world).route(self.id, host)?;
             let Some((to, latency)) = found else {
                 // Nobody answers; perhaps later.
-                let _ = changes.changed().await;
+                change.await;
                 continue;
             };
             // There and back.

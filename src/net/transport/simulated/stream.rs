@@ -131,10 +131,6 @@ impl Stream for SimulatedStream {
         Some(self.peer)
     }
 
-    fn into_here(self: Box<Self>) -> io::Result<BoxStream> {
-        Ok(self)
-    }
-
     fn into_halves(self: Box<Self>) -> (BoxReader, BoxWriter) {
         let SimulatedStream { reader, writer, .. } = *self;
         (Box::new(reader), Box::new(writer))

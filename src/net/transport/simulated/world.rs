@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 use super::link::{Link, Look, Silence};
 use super::refused;
@@ -38,7 +39,7 @@ pub(super) struct World {
     /// Hosts without power.
     pub off: BTreeSet<HostId>,
     /// Told when something gets through that did not.
-    pub changed: watch::Sender<()>,
+    pub changed: Arc<Notify>,
 }
 
 impl World {
@@ -54,7 +55,7 @@ impl World {
             walls: BTreeMap::new(),
             isolated: BTreeSet::new(),
             off: BTreeSet::new(),
-            changed: watch::Sender::new(()),
+            changed: Arc::default(),
         }
     }
 
@@ -208,7 +209,7 @@ impl World {
                 wakers.extend(link.wakers());
             }
         }
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
         wakers
     }
 
