@@ -43,7 +43,7 @@ impl fmt::Display for Stranger {
 pub struct Reception {
     listener: Box<dyn Listener>,
     cookie: Cookie,
-    identity: Identity,
+    identity: Arc<dyn Fn() -> Identity + Send + Sync>,
     admit: Admit,
     strangers: FuturesUnordered<BoxFuture<'static, Result<Session, Stranger>>>,
     /// For each that is in the handshake, how to end it; the oldest first.
@@ -53,16 +53,16 @@ pub struct Reception {
 }
 
 impl Reception {
-    /// Opens a reception. `admit` is asked about each peer that has proved to know the cookie and to run the same build,
+    /// Opens a reception. `identity` is asked for what this node says of itself, which may change; `admit` is asked about each peer that has proved to know the cookie and to run the same build,
     /// before it is told that it is welcome; see [`accept`].
     pub fn new(
         listener: Box<dyn Listener>,
         cookie: Cookie,
-        identity: Identity,
+        identity: impl Fn() -> Identity + Send + Sync + 'static,
         admit: impl Fn(&Identity, &Purpose) -> Result<(), Refusal> + Send + Sync + 'static,
     ) -> Reception {
         let (strangers, stops) = (FuturesUnordered::new(), VecDeque::new());
-        Reception { listener, cookie, identity, admit: Arc::new(admit), strangers, stops, pause: None }
+        Reception { listener, cookie, identity: Arc::new(identity), admit: Arc::new(admit), strangers, stops, pause: None }
     }
 
     /// Where it listens.
@@ -106,7 +106,7 @@ impl Reception {
         }
         let (stop, stopped) = oneshot::channel();
         self.stops.push_back(stop);
-        let (cookie, identity, admit) = (self.cookie.clone(), self.identity.clone(), Arc::clone(&self.admit));
+        let (cookie, identity, admit) = (self.cookie.clone(), (self.identity)(), Arc::clone(&self.admit));
         self.strangers.push(Box::pin(async move {
             let stranger = |refusal| Stranger { address, refusal };
             tokio::select! {
@@ -132,7 +132,7 @@ async fn until(pause: Option<Instant>) {
 impl fmt::Debug for Reception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let in_handshake = self.strangers.len();
-        f.debug_struct("Reception").field("name", &self.identity.name).field("in_handshake", &in_handshake).finish()
+        f.debug_struct("Reception").field("in_handshake", &in_handshake).finish()
     }
 }
 

@@ -47,7 +47,7 @@ async fn worker(host: Arc<SimulatedHost>, name: String, first: u64) {
     for incarnation in first.. {
         let identity = Identity { incarnation, ..node(&format!("{name}@{name}"), Mode::Worker) };
         let listener = host.listen(([0; 4], PORT).into()).await.expect("a free port");
-        let mut reception = Reception::new(listener, cookie("secret"), identity, |_, _| Ok(()));
+        let mut reception = Reception::new(listener, cookie("secret"), move || identity.clone(), |_, _| Ok(()));
         let session = loop {
             if let Ok(session) = reception.next().await {
                 break session;

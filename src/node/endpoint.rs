@@ -1,27 +1,17 @@
 //! A node on the network: what it says of itself, where it listens, and how it reaches others.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
 use super::{NodeFailure, NodeSettings};
 use crate::id::NodeAddress;
 use crate::net::mapper::{self, Lease};
-use crate::net::{self, Cookie, Expect, Identity, Listener, Mode, Purpose, Refusal, Session, Transport};
+use crate::net::{
+    self, Cookie, Expect, Identity, Listener, Mode, Purpose, Reception, Refusal, Session, Stranger, Transport,
+};
 use crate::telemetry::events;
-
-/// Handshakes that are held at once: so many that as many strangers who say nothing for the 5 s that they have keep
-/// nobody out, at 4 KiB each.
-const MOST_HANDSHAKES: usize = 1024;
-
-/// The wait after the system had no connection to give, for want of file descriptors for example.
-const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
 
 /// Decides whether a peer that has proved to know the cookie may come in. It must not wait.
 pub type Admit = Arc<dyn Fn(&Identity, &Purpose) -> Result<(), Refusal> + Send + Sync>;
@@ -97,40 +87,24 @@ impl Endpoint {
         net::dial(transport, (&address.host, port), &self.cookie, &self.identity(), purpose, expect).await
     }
 
-    /// Takes connections in, holds the handshakes, and gives on those that are admitted. Never ends by itself.
-    pub async fn serve(&self, mut listener: Box<dyn Listener>, admit: Admit, sessions: mpsc::Sender<Session>) {
-        let mut handshakes = FuturesUnordered::new();
-        let mut admitted = VecDeque::new();
+    /// Takes connections in, and gives on those that are admitted. Never ends by itself.
+    pub async fn serve(self: Arc<Self>, listener: Box<dyn Listener>, admit: Admit, sessions: mpsc::Sender<Session>) {
+        let own = Arc::clone(&self);
+        let admit = move |peer: &Identity, purpose: &Purpose| admit(peer, purpose);
+        let mut reception = Reception::new(listener, self.cookie.clone(), move || own.identity(), admit);
         loop {
-            tokio::select! {
-                room = sessions.reserve(), if !admitted.is_empty() => match (room, admitted.pop_front()) {
-                    (Ok(room), Some(session)) => room.send(session),
-                    _ => return,
-                },
-                Some((address, result)) = handshakes.next() => match result {
-                    Ok(session) => admitted.push_back(session),
-                    Err(refusal) => refused(address, &refusal),
-                },
-                accepted = listener.accept(), if handshakes.len() < MOST_HANDSHAKES => match accepted {
-                    Ok((stream, address)) => {
-                        let admit = Arc::clone(&admit);
-                        handshakes.push(async move {
-                            let admit = move |peer: &Identity, purpose: &Purpose| admit(peer, purpose);
-                            (address, net::accept(stream, &self.cookie, &self.identity(), admit).await)
-                        });
+            match reception.next().await {
+                Ok(session) => {
+                    if sessions.send(session).await.is_err() {
+                        return;
                     }
-                    Err(error) => {
-                        events::cannot_accept(&error);
-                        sleep(AFTER_SHORTAGE).await;
-                    }
-                },
+                }
+                Err(Stranger { address, refusal: Refusal { reason, detail } }) => {
+                    events::connection_refused(&address, reason.as_str(), &detail);
+                }
             }
         }
     }
-}
-
-fn refused(address: SocketAddr, Refusal { reason, detail }: &Refusal) {
-    events::connection_refused(&address, reason.as_str(), detail);
 }
 
 /// A number that is higher in each life of a node: the microseconds since 1970.

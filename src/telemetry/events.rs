@@ -68,11 +68,6 @@ pub fn connection_refused(address: &dyn Display, reason: &str, detail: &str) {
     warn!(target: SAID, address = %address, reason, detail, "Refused a connection from {address}: {reason}: {detail}");
 }
 
-/// The system has no connection to give.
-pub fn cannot_accept(cause: &dyn Display) {
-    warn!(target: SAID, cause = %cause, "Cannot accept a connection: {cause}");
-}
-
 /// Another node has taken the name at the port mapper.
 pub fn name_lost(detail: &str) {
     warn!(target: SAID, detail, "This node can not be found by its name any more: {detail}");
