@@ -68,8 +68,8 @@ pub fn spawn_at_once<A: Actor>(actor: A, arguments: A::Arguments) -> Result<Acto
     Ok(actor)
 }
 
-/// How many turns of actors a busy thread lets pass before it looks whether a connection has something to read or room to
-/// write. A turn of a source takes 100 µs; looking takes less than one.
+/// How many turns of actors a busy thread lets pass before it looks whether a connection has something to read or room
+/// to write. A turn of a source takes 100 µs; looking takes less than one.
 const LOOK_OUT: u32 = 4;
 
 /// Threads that run actors. Dropping it lets go of the threads without waiting for them: what is not being run then is

@@ -1,9 +1,9 @@
 //! Values from bytes in the format of postcard, with limits.
 //!
-//! The format is that of <https://postcard.jamesmunns.com/wire-format>. Postcard itself writes it; reading is done here,
-//! because bytes that come from outside may claim what they do not hold: a list of 2^60 values that take no bytes, a
-//! million values of a kilobyte in a byte each, a tree that is deeper than the stack. Postcard believes them. This
-//! reader counts the memory of the values that it makes and how deep they are nested, and stops in time.
+//! The format is that of <https://postcard.jamesmunns.com/wire-format>. Postcard itself writes it; reading is done
+//! here, because bytes that come from outside may claim what they do not hold: a list of 2^60 values that take no
+//! bytes, a million values of a kilobyte in a byte each, a tree that is deeper than the stack. Postcard believes them.
+//! This reader counts the memory of the values that it makes and how deep they are nested, and stops in time.
 
 use std::fmt;
 

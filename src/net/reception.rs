@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{BoxFuture, BoxStream, Cookie, Identity, Listener, Purpose, Reason, Refusal, Session, accept};
 
-/// Most peers that are in the handshake at a time; each takes some ten kilobytes. When there are more, the oldest has to
-/// go: a node is done in milliseconds, so only those are hit that hold connections and say nothing.
+/// Most peers that are in the handshake at a time; each takes some ten kilobytes. When there are more, the oldest has
+/// to go: a node is done in milliseconds, so only those are hit that hold connections and say nothing.
 pub const MAX_STRANGERS: usize = 256;
 
 /// How long no connection is accepted after one could not be: the system has no more of something, and asking again at
@@ -53,8 +53,9 @@ pub struct Reception {
 }
 
 impl Reception {
-    /// Opens a reception. `identity` is asked for what this node says of itself, which may change; `admit` is asked about each peer that has proved to know the cookie and to run the same build,
-    /// before it is told that it is welcome; see [`accept`].
+    /// Opens a reception. `identity` is asked for what this node says of itself, which may change; `admit` is asked
+    /// about each peer that has proved to know the cookie and to run the same build, before it is told that it is
+    /// welcome; see [`accept`].
     pub fn new(
         listener: Box<dyn Listener>,
         cookie: Cookie,
@@ -62,7 +63,15 @@ impl Reception {
         admit: impl Fn(&Identity, &Purpose) -> Result<(), Refusal> + Send + Sync + 'static,
     ) -> Reception {
         let (strangers, stops) = (FuturesUnordered::new(), VecDeque::new());
-        Reception { listener, cookie, identity: Arc::new(identity), admit: Arc::new(admit), strangers, stops, pause: None }
+        Reception {
+            listener,
+            cookie,
+            identity: Arc::new(identity),
+            admit: Arc::new(admit),
+            strangers,
+            stops,
+            pause: None,
+        }
     }
 
     /// Where it listens.

@@ -1,5 +1,5 @@
-//! A master and its workers on a simulated network, with everything of this room together: what each knows of the others
-//! while hosts freeze, die and come back.
+//! A master and its workers on a simulated network, with everything of this room together: what each knows of the
+//! others while hosts freeze, die and come back.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -128,8 +128,8 @@ async fn connections(master: Rc<RefCell<Master>>, host: Arc<SimulatedHost>, name
     }
 }
 
-/// A cluster of a master and so many workers, to which something happens. Gives what the master saw of it, and who is up
-/// in the end.
+/// A cluster of a master and so many workers, to which something happens. Gives what the master saw of it, and who is
+/// up in the end.
 async fn cluster<F: Future<Output = ()>>(
     workers: usize,
     seed: u64,
@@ -154,7 +154,7 @@ async fn cluster<F: Future<Output = ()>>(
                 let name = format!("n{number}");
                 let (process, handle) = abortable(worker(network.host(&name), name, lifes));
                 running.borrow_mut().insert(number, (handle, lifes));
-                work.borrow_mut().push(Box::pin(async { drop(process.await) }));
+                work.borrow_mut().push(Box::pin(async { process.await.unwrap_or(()) }));
             }
         }
     };

@@ -36,7 +36,8 @@ impl fmt::Debug for NodeSettings {
     }
 }
 
-/// The workflows of a program, which all nodes of a cluster build for themselves: only names, arguments and plans travel.
+/// The workflows of a program, which all nodes of a cluster build for themselves: only names, arguments and plans
+/// travel.
 pub trait Catalog: Send + Sync {
     /// Builds a workflow by its name and arguments.
     ///

@@ -166,9 +166,9 @@ impl Worker {
                     self.leave().await;
                     return Ok(());
                 }
-                Some((number, heard)) = self.heard.recv() => self.hear(number, heard).await,
+                Some((number, heard)) = self.heard.recv() => self.hear(number, heard),
                 Some(session) = sessions.recv() => self.meet(session),
-                _ = tick.tick() => self.look().await,
+                _ = tick.tick() => self.look(),
             };
             match next {
                 Next::Wait => {}
@@ -246,7 +246,7 @@ impl Worker {
         Next::Wait
     }
 
-    async fn hear(&mut self, number: u64, heard: Heard<ToWorker>) -> Next {
+    fn hear(&mut self, number: u64, heard: Heard<ToWorker>) -> Next {
         let Some(master) = self.master.as_ref().filter(|master| master.number == number) else { return Next::Wait };
         let (node, incarnation) = (master.link.name().clone(), master.link.peer.incarnation);
         let now = self.began.elapsed();
@@ -279,7 +279,7 @@ impl Worker {
         }
     }
 
-    async fn look(&mut self) -> Next {
+    fn look(&mut self) -> Next {
         let now = self.began.elapsed();
         for command in self.membership.handle(Event::Tick { now }) {
             if let Command::Down { reason: cause @ Cause::Silent(_), .. } = command {

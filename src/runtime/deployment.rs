@@ -116,8 +116,8 @@ impl Shared {
     }
 }
 
-/// The actor that supervises a deployment. It runs apart from the workers, so that one that does not return keeps nobody
-/// from stopping it.
+/// The actor that supervises a deployment. It runs apart from the workers, so that one that does not return keeps
+/// nobody from stopping it.
 pub struct Supervisor;
 
 /// The way to the part of a deployment on one node. It must not wait.

@@ -157,8 +157,8 @@ impl Runtime {
         self.supervise(shared, Box::new(parts))
     }
 
-    /// Deploys a workflow on other nodes. `parts` is given the number of the deployment, its workers by vertex, and what
-    /// takes what its parts tell; it gives the way to each of them.
+    /// Deploys a workflow on other nodes. `parts` is given the number of the deployment, its workers by vertex, and
+    /// what takes what its parts tell; it gives the way to each of them.
     ///
     /// # Errors
     /// As [`deploy`](Runtime::deploy).

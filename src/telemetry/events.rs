@@ -45,7 +45,8 @@ pub fn waiting_for_master() {
 
 /// A worker could not join its master, and goes on trying.
 pub fn cannot_join(master: &dyn Display, reason: &str, detail: &str) {
-    warn!(target: SAID, master = %master, reason, detail, "Could not connect to `{master}`: {reason}: {detail}; trying again");
+    let message = format_args!("Could not connect to `{master}`: {reason}: {detail}; trying again");
+    warn!(target: SAID, master = %master, reason, detail, "{message}");
 }
 
 /// A master has a worker.

@@ -8,22 +8,12 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
-
 use super::blame::Blame;
+use super::failure::Failure;
 use super::{
     Emit, Error, Flush, Graph, InPort, LinkContext, Meter, Operation, OutPort, Outbox, Post, Result, Strategy, Workers,
 };
 use crate::id::{NodeId, VertexId};
-
-/// A failure in a worker, and the vertex whose operation it happened in.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Failure {
-    /// The vertex.
-    pub vertex: VertexId,
-    /// What happened.
-    pub error: Error,
-}
 
 /// What stands before a point of a workflow.
 pub trait Chain: Sized + 'static {

@@ -46,16 +46,12 @@ pub enum Error {
         reason: String,
     },
     /// A nested workflow has no such port, or one of another type.
-    #[error("workflow `{workflow}` has no {direction} port `{port}` of type `{record}`{hint}")]
+    #[error("workflow `{workflow}` has no {wanted}{hint}")]
     NoSuchPort {
         /// The nested workflow.
         workflow: String,
-        /// `in` or `out`.
-        direction: String,
-        /// The port asked for.
-        port: String,
-        /// The type asked for.
-        record: String,
+        /// Direction, name and type of the port asked for.
+        wanted: String,
         /// What there is instead.
         hint: String,
     },

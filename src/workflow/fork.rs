@@ -4,7 +4,8 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::chain::{Chain, Downstream, Failure, Opening, Outlet, Survey};
+use super::chain::{Chain, Downstream, Opening, Outlet, Survey};
+use super::failure::Failure;
 use super::{Emit, Flush, Graph, OutPort, Result, batch_capacity};
 use crate::id::VertexId;
 

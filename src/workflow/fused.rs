@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blame::Blame;
-use super::chain::{Downstream, Failure, Opening, Outlet, Prepared, Survey};
+use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
+use super::failure::Failure;
 use super::{Emit, Error, Flush, Meter, React, Result};
 use crate::id::VertexId;
 

@@ -15,6 +15,7 @@ mod cluster;
 mod draw;
 mod error;
 mod extension;
+mod failure;
 mod fork;
 mod fused;
 mod graph;
@@ -33,13 +34,14 @@ pub use batch::{BATCH_BYTES, BATCH_RECORDS, Batch, Messages, batch_capacity};
 pub use blame::take_blame;
 pub use builder::{Input, Inputs, Vertex, Workflow, WorkflowBuilder};
 pub use chain::{
-    Both, Chain, Choice, Deliver, Discard, Downstream, Failure, Linked, Nothing, OneByOne, Opening, Outlet, Ported,
-    Prepared, Survey, Upstream, Wiring,
+    Both, Chain, Choice, Deliver, Discard, Downstream, Linked, Nothing, OneByOne, Opening, Outlet, Ported, Prepared,
+    Survey, Upstream, Wiring,
 };
 pub use cluster::{Cluster, Deployment, NodeInfo, Place, Role, WorkerInfo, Workers};
 pub use draw::DRAWING_FORMAT;
 pub use error::{Error, Result};
 pub use extension::{Extended, Extension};
+pub use failure::Failure;
 pub use fork::Shared;
 pub use fused::Fused;
 pub use graph::{Graph, LinkInfo, VertexInfo, VertexKind};

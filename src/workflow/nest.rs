@@ -117,14 +117,8 @@ impl Nested {
     fn no_such_port<T>(&self, direction: &'static str, port: &str, ports: &BTreeMap<String, OpenPort>) {
         let there: Vec<_> = ports.iter().map(|(name, port)| format!("`{name}: {}`", port.record)).collect();
         let hint = if there.is_empty() { String::new() } else { format!("; there is {}", there.join(", ")) };
-        let (workflow, port) = (self.name.clone(), port.to_owned());
-        self.graph.fail(Error::NoSuchPort {
-            workflow,
-            direction: direction.to_owned(),
-            port,
-            record: type_name::<T>().to_owned(),
-            hint,
-        });
+        let wanted = format!("{direction} port `{port}` of type `{}`", type_name::<T>());
+        self.graph.fail(Error::NoSuchPort { workflow: self.name.clone(), wanted, hint });
     }
 }
 
