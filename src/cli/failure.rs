@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config::ConfigError;
 use super::graphviz::GraphvizError;
 use super::output;
+use crate::node::NodeFailure;
 use crate::workflow::Error;
 
 /// What a command failed with.
@@ -50,6 +51,9 @@ pub enum Failure {
     /// The system refuses what a node needs.
     #[error("cannot start: {0}")]
     Start(io::Error),
+    /// A node of a cluster has ended otherwise than in order.
+    #[error(transparent)]
+    Node(#[from] NodeFailure),
     /// A workflow cannot be drawn.
     #[error(transparent)]
     Draw(#[from] GraphvizError),
@@ -79,7 +83,10 @@ impl Failure {
             Failure::OutputClosed => 0,
             Failure::Workflow { .. } | Failure::Logged { .. } => 1,
             Failure::Output { .. } | Failure::Start(_) | Failure::Draw(_) => 1,
+            Failure::Node(NodeFailure::Start(_) | NodeFailure::Deployment { .. }) => 1,
             Failure::Arguments(_) | Failure::Usage(_) => 2,
+            Failure::Node(NodeFailure::Unreachable(_)) => 3,
+            Failure::Node(NodeFailure::MasterLost | NodeFailure::WorkersLost) => 4,
             Failure::Config(_) => 5,
         }
     }
@@ -90,6 +97,8 @@ impl Failure {
             // Help goes to stdout, errors with colours to stderr. Whoever does not want to read it need not.
             Failure::Arguments(error) => drop(error.print()),
             Failure::Logged { .. } | Failure::OutputClosed => {}
+            // The node has logged who, and why.
+            Failure::Node(NodeFailure::Unreachable(_) | NodeFailure::MasterLost | NodeFailure::WorkersLost) => {}
             failure => output::complain(failure),
         }
     }

@@ -17,15 +17,19 @@
 //! ```
 
 mod app;
+mod build;
+mod catalog;
 mod command;
 mod config;
 mod entry;
 mod failure;
 mod graphviz;
+mod log_file;
 mod output;
 mod panics;
 mod progress;
 mod terminal;
+mod worker_file;
 
 pub use app::{App, main};
 pub use entry::{NoArgs, WorkflowEntry, workflow};

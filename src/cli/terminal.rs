@@ -1,4 +1,4 @@
-//! The stderr of the process: log lines, and under them the progress of a workflow.
+//! The stderr of the process: log lines, which may be written to a file, too, and under them the progress of a workflow.
 //!
 //! One thread writes to it. Whoever has a line hands it over and does not wait: when stderr takes none, lines are
 //! dropped and counted.
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use super::log_file::LogFile;
 use super::progress::Bar;
 use crate::actor::{self, Census};
 use crate::runtime::DeploymentStatus;
@@ -34,23 +35,27 @@ enum Message {
 pub struct Terminal {
     to: SyncSender<Message>,
     lost: Arc<AtomicU64>,
+    file: Option<LogFile>,
 }
 
 impl Terminal {
-    /// Starts its thread.
+    /// Starts its thread. Lines are written to the file, too.
     ///
     /// # Errors
     /// When the system has no more threads.
-    pub fn open() -> io::Result<Terminal> {
+    pub fn open(file: Option<LogFile>) -> io::Result<Terminal> {
         let (to, from) = sync_channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
         actor::thread("skitter-log".to_owned(), &Census::new(), move || write(&from, &counted), drop)?;
-        Ok(Terminal { to, lost })
+        Ok(Terminal { to, lost, file })
     }
 
     /// Writes a line, soon.
     pub fn line(&self, line: String) {
+        if let Some(file) = &self.file {
+            file.line(line.clone());
+        }
         if self.to.try_send(Message::Line(line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -67,6 +72,9 @@ impl Terminal {
         let (written, wait) = sync_channel(1);
         if self.to.try_send(Message::Clear).is_ok() && self.to.try_send(Message::Flush(written)).is_ok() {
             let _ = wait.recv_timeout(LAST_LINES);
+        }
+        if let Some(file) = &self.file {
+            file.close();
         }
     }
 }

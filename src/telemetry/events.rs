@@ -119,3 +119,26 @@ pub fn panicked(thread: &str, message: &dyn Display) {
 pub fn lines_lost(lines: u64) {
     warn!(target: SAID, lines, "{lines} lines of this log were lost: stderr did not take them in time");
 }
+
+/// Lines of the log were dropped because its file did not take them.
+pub fn lines_lost_in_file(lines: u64) {
+    warn!(target: SAID, lines, "{lines} lines were lost in the file of this log: it did not take them in time");
+}
+
+/// The log cannot be written to its file. The node goes on, and so do attempts to write.
+pub fn log_file_fails(path: &dyn Display, cause: &dyn Display) {
+    warn!(target: SAID, path = %path, cause = %cause, "Cannot write the log to `{path}`, going on without: {cause}");
+}
+
+/// The cookie was given as an option.
+pub fn cookie_shows() {
+    warn!(
+        target: SAID,
+        "Every user of this host can read the cookie in the list of processes; use --cookie-file or SKITTER_COOKIE"
+    );
+}
+
+/// In a list of workers stands a tag that looks like a port.
+pub fn tag_or_port(at: &str, tag: &dyn Display) {
+    warn!(target: SAID, at, tag = %tag, "{at}: `{tag}` is taken for a tag; a worker's port is not told in a file");
+}

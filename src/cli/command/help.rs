@@ -7,8 +7,8 @@ use crate::cli::failure::Failure;
 #[derive(Debug, Default, clap::Args)]
 #[command(visible_alias = "h")]
 pub struct Help {
-    /// The command
-    command: Option<String>,
+    /// The command, such as `local` or `worker start`
+    command: Vec<String>,
 }
 
 /// Does it: as `--help` behind the command.
@@ -16,8 +16,6 @@ pub struct Help {
 /// # Errors
 /// Always: the help, or that there is no such command.
 pub fn run(app: &App, help: &Help) -> Result<(), Failure> {
-    match &help.command {
-        Some(command) => super::parse_again(app, &[command, "--help"]),
-        None => super::parse_again(app, &["--help"]),
-    }
+    let command = help.command.iter().map(String::as_str);
+    super::parse_again(app, &command.chain(["--help"]).collect::<Vec<_>>())
 }

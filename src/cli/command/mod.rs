@@ -1,9 +1,15 @@
 //! The commands, one a file, and what they have in common.
 
 mod completions;
+mod cores;
+mod deploy;
 mod graph;
 mod help;
 mod local;
+mod master;
+mod node;
+mod start;
+mod worker;
 mod workflows;
 
 use std::ffi::OsString;
@@ -18,7 +24,7 @@ use super::failure::Failure;
 use super::output;
 use crate::telemetry::{Format, Level, events};
 
-/// Runs workflows of stream processing, distributed over the cores of this machine.
+/// Runs workflows of stream processing, distributed over the cores of this machine or over a cluster.
 #[derive(Debug, Parser)]
 #[command(disable_help_subcommand = true, disable_version_flag = true, arg_required_else_help = true)]
 #[command(max_term_width = 120)]
@@ -45,6 +51,8 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Local(local::Local),
+    Worker(Box<worker::Worker>),
+    Master(Box<master::Master>),
     Workflows(workflows::Workflows),
     Graph(graph::Graph),
     Completions(completions::Completions),
@@ -95,7 +103,9 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
         return output::print(format!("{} (Skitter {})\n", app.version(), events::VERSION).as_bytes());
     }
     match command {
-        Some(Command::Local(local)) => local::run(app, local, &general),
+        Some(Command::Local(local)) => local::run(app, &local, &general),
+        Some(Command::Worker(worker)) => worker::run(app, *worker, &general),
+        Some(Command::Master(master)) => master::run(app, *master, &general),
         Some(Command::Workflows(workflows)) => workflows::run(app, &workflows),
         Some(Command::Graph(graph)) => graph::run(app, graph, &general),
         Some(Command::Completions(completions)) => completions::run(parser, &completions),
@@ -108,11 +118,13 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
 fn parser(app: &App) -> clap::Command {
     let names = || PossibleValuesParser::new(app.workflows.iter().map(|entry| entry.name));
     let default = app.default_workflow().map_or("none", |entry| entry.name);
-    let deploy = format!("The workflow to deploy [env: SKITTER_DEPLOY] [default: {default}]");
+    let help = format!("The workflow to deploy [env: SKITTER_DEPLOY] [default: {default}]");
+    let deploys = |mode: clap::Command| mode.mut_arg("deploy", |arg| arg.value_parser(names()).help(help.clone()));
     CommandLine::command()
         .name(app.name.clone())
         .bin_name(app.name.clone())
-        .mut_subcommand("local", |local| local.mut_arg("deploy", |arg| arg.value_parser(names()).help(deploy)))
+        .mut_subcommand("local", deploys)
+        .mut_subcommand("master", |master| master.mut_subcommand("start", deploys))
         .mut_subcommand("graph", |graph| graph.mut_arg("workflow", |arg| arg.value_parser(names())))
 }
 
@@ -138,14 +150,20 @@ mod tests {
 
     #[test]
     fn every_option_says_its_default_and_its_variable() {
-        for command in parser(&app()).get_subcommands_mut() {
-            let name = command.get_name().to_owned();
-            for option in command.get_opts() {
+        let mut seen = 0;
+        let mut commands: Vec<_> = parser(&app()).get_subcommands().cloned().collect();
+        while let Some(command) = commands.pop() {
+            let name = command.get_name();
+            // Flags are no options to clap.
+            for option in command.get_arguments().filter(|argument| !argument.is_positional()) {
                 let help = option.get_help().map(ToString::to_string).unwrap_or_default();
                 let (variable, default) = (option.get_env().is_some(), !option.get_default_values().is_empty());
                 assert!(variable || help.contains("[env: SKITTER_"), "{name} {option}");
                 assert!(default || help.contains("[default: "), "{name} {option}");
+                seen += 1;
             }
+            commands.extend(command.get_subcommands().cloned());
         }
+        assert!(seen > 20, "only {seen} options were looked at");
     }
 }

@@ -144,7 +144,7 @@ impl Peers {
         for index in 0..peers.len() as u32 {
             coordinator.handle(Event::Opened(worker(1, index)));
         }
-        let mut all = Peers { peers, coordinator };
+        let mut all = Peers { coordinator, peers };
         // What it begins with was sent by somebody.
         all.peers[0].sent = inboxes.iter().map(|inbox| inbox.len() as u64).sum();
         all

@@ -1,0 +1,99 @@
+//! `skitter worker`: a node that runs parts of workflows.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::General;
+use super::cores::Cores;
+use super::node::{self, Node};
+use super::start;
+use crate::cli::app::App;
+use crate::cli::config::{Name, Settings};
+use crate::cli::failure::Failure;
+use crate::id::{InvalidAddress, NodeAddress, Tag};
+use crate::node::worker::{self, WorkerOptions};
+
+/// The name of a worker that is given none, and of one whose address has none.
+pub const WORKER: &str = "skitter_worker";
+
+/// Manage a worker node, which runs parts of a workflow for a master
+#[derive(Debug, clap::Args)]
+#[command(visible_alias = "w", arg_required_else_help = true)]
+pub struct Worker {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Start(Start),
+}
+
+/// Start a worker, which serves a master until that goes away
+#[derive(Debug, clap::Args)]
+#[command(visible_alias = "s")]
+struct Start {
+    /// The master to join, as [NAME@]HOST[:PORT], NAME being `skitter_master` unless it is said; the worker stays up if
+    /// that fails, and keeps trying. Without one it waits for a master to connect
+    #[arg(value_parser = master_address, value_hint = clap::ValueHint::Hostname)]
+    master: Option<NodeAddress>,
+
+    /// The name of the node, unique on its host [env: SKITTER_NAME] [default: skitter_worker]
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<Name>,
+
+    /// A property of the node that strategies can ask for, such as `gpu`; can be repeated [env: SKITTER_TAG, separated
+    /// by commas] [default: none]
+    #[arg(short, long, value_name = "TAG")]
+    tag: Vec<Tag>,
+
+    /// Stay up when the master goes away, and serve the next one [env: SKITTER_NO_SHUTDOWN_WITH_MASTER] [default: false]
+    #[arg(long)]
+    no_shutdown_with_master: bool,
+
+    #[command(flatten)]
+    node: Node,
+
+    #[command(flatten)]
+    cores: Cores,
+}
+
+fn master_address(text: &str) -> Result<NodeAddress, InvalidAddress> {
+    NodeAddress::parse(text, super::master::MASTER)
+}
+
+impl Start {
+    fn options(&self) -> Result<Settings, Failure> {
+        let options = Settings {
+            name: self.name.clone(),
+            tags: (!self.tag.is_empty()).then(|| self.tag.clone()),
+            no_shutdown_with_master: self.no_shutdown_with_master.then_some(true),
+            ..Settings::default()
+        };
+        Ok(self.node.options(self.cores.options(options))?)
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// When the configuration or the cookie is unusable, the node cannot start, or it has lost its master.
+pub fn run(app: &App, worker: Worker, general: &General) -> Result<(), Failure> {
+    let Action::Start(start) = worker.action;
+    let mut settings = general.settings(start.options()?)?;
+    if let Some(tags) = &mut settings.tags {
+        let mut seen = std::collections::BTreeSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
+    }
+    let name = node::name(&settings, WORKER)?;
+    let file = node::log_file(&settings, &name)?;
+    start::with_log(&settings, file, |terminal| {
+        start.node.warn();
+        let mut signals = start::signals(terminal)?;
+        let stay = settings.no_shutdown_with_master.unwrap_or(false);
+        let options = WorkerOptions { master: start.master, stay };
+        let settings = node::settings(&settings, name)?;
+        Ok(worker::run(settings, Arc::new(app.clone()), options, &mut signals)?)
+    })
+}

@@ -1,0 +1,141 @@
+//! Settings: defaults, then `skitter.toml`, then the environment, then options; the later one counts.
+//!
+//! A setting has one name in three forms: option `--log-level`, key `log-level` in the file, variable
+//! `SKITTER_LOG_LEVEL`.
+
+mod environment;
+mod file;
+mod values;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use self::values::{Choice, CookieSource, Count, Host, Listen, LogFiles, Name, Port};
+use crate::id::Tag;
+use crate::net::CookieError;
+use crate::telemetry::{Format, Level};
+
+/// The file that is read when none is named, if it is there.
+const FILE: &str = "skitter.toml";
+
+/// Names the file.
+const FILE_VARIABLE: &str = "SKITTER_CONFIG";
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {what} `{}`: {source}", .path.display())]
+    Read {
+        /// What it is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something at a place of a file, or in an option or variable, is wrong.
+    #[error("{at}: {reason}")]
+    At {
+        /// The file, line and column; the option; or the variable.
+        at: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A variable has a value that means nothing.
+    #[error("environment variable {variable}=`{value}`: {reason}")]
+    Variable {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        reason: String,
+    },
+    /// There is no cookie to be had.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
+    /// The file of the user's cookie has no place.
+    #[error("there is no home directory to keep a cookie in; name a file by --cookie-file or SKITTER_COOKIE_FILE")]
+    NoHome,
+}
+
+/// What one layer says; or all of them together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The workflow.
+    pub deploy: Option<Choice>,
+    /// Workers of a vertex on a node.
+    pub cores: Option<Count>,
+    /// Threads that run workers.
+    pub threads: Option<Count>,
+    /// The name of the node on its host.
+    pub name: Option<Name>,
+    /// The host that others reach the node by.
+    pub host: Option<Host>,
+    /// The properties of the node.
+    pub tags: Option<Vec<Tag>>,
+    /// Where the node listens.
+    pub listen: Option<Listen>,
+    /// Where the port mapper of a host listens.
+    pub mapper_port: Option<Port>,
+    /// The file that lists workers.
+    pub worker_file: Option<PathBuf>,
+    /// Whether a master stops when a worker goes away.
+    pub shutdown_with_workers: Option<bool>,
+    /// Whether a worker stays when its master goes away.
+    pub no_shutdown_with_master: Option<bool>,
+    /// Where the cookie is from.
+    pub cookie: Option<CookieSource>,
+    /// Where the log is written to, beside stderr.
+    pub log_files: Option<LogFiles>,
+    /// What is logged.
+    pub log_level: Option<Level>,
+    /// And how.
+    pub log_format: Option<Format>,
+}
+
+impl Settings {
+    /// This layer, and where it says nothing, the one below it.
+    fn over(self, lower: Settings) -> Settings {
+        Settings {
+            deploy: self.deploy.or(lower.deploy),
+            cores: self.cores.or(lower.cores),
+            threads: self.threads.or(lower.threads),
+            name: self.name.or(lower.name),
+            host: self.host.or(lower.host),
+            tags: self.tags.or(lower.tags),
+            listen: self.listen.or(lower.listen),
+            mapper_port: self.mapper_port.or(lower.mapper_port),
+            worker_file: self.worker_file.or(lower.worker_file),
+            shutdown_with_workers: self.shutdown_with_workers.or(lower.shutdown_with_workers),
+            no_shutdown_with_master: self.no_shutdown_with_master.or(lower.no_shutdown_with_master),
+            cookie: self.cookie.or(lower.cookie),
+            log_files: self.log_files.or(lower.log_files),
+            log_level: self.log_level.or(lower.log_level),
+            log_format: self.log_format.or(lower.log_format),
+        }
+    }
+
+    /// All layers, `self` being the options. `file` is the configuration file that an option names.
+    ///
+    /// # Errors
+    /// When the file or the environment is wrong.
+    pub fn complete(self, file: Option<&Path>) -> Result<Settings, ConfigError> {
+        let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let named = file.map(Path::to_owned).or_else(|| environment(FILE_VARIABLE).map(PathBuf::from));
+        let file = match named {
+            Some(path) => file::read(&path)?,
+            None => match file::read(Path::new(FILE)) {
+                Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    Settings::default()
+                }
+                read => read?,
+            },
+        };
+        Ok(self.over(environment::read(&environment)?).over(file))
+    }
+}
+
+#[cfg(test)]
+mod tests;
