@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         workflow("hangs", "Has an operation that does not return", hangs),
         workflow("bursts", "Emits a million records for one, faster than they are taken", bursts),
         workflow("ticks", "Prints numbers until it is stopped", ticks),
+        workflow("everywhere", "Prints numbers on all nodes until it is stopped", everywhere),
         workflow("slow", "Reads a file slowly", slow),
     ]);
     if let Some(peak) = peak_memory() {
@@ -78,6 +79,16 @@ fn bursts(_: &NoArgs) -> Result<Workflow> {
 fn ticks(_: &NoArgs) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
     workflow.source(StreamSource::new(|| 0u64..)).map(|n| n).with(RoundRobin).parallelism(1).print();
+    workflow.build()
+}
+
+fn everywhere(_: &NoArgs) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    let dawdle = |n: u64| {
+        std::thread::park_timeout(Duration::from_millis(1));
+        n
+    };
+    workflow.source(StreamSource::split(|_| 0u64..)).map(dawdle).map(|n| n).with(RoundRobin).print();
     workflow.build()
 }
 

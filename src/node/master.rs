@@ -240,7 +240,7 @@ impl Master {
                 };
                 let told = Arc::clone(&tell);
                 let lost = move |error: String| {
-                    let error = Error::Runtime(format!("node {} cannot be told: {error}", node.number));
+                    let error = Error::Node(format!("node {} cannot be told: {error}", node.number));
                     told(Report::Event(SiteEvent::Lost { node, error }));
                 };
                 if let Err(error) = sender.try_send(&ToWorker::Prepare(Box::new(blueprint))) {
@@ -356,7 +356,7 @@ impl Master {
         let Some(worker) = self.workers.remove(&number) else { return };
         let tells = self.tells.lock().unwrap_or_else(PoisonError::into_inner);
         for tell in tells.values() {
-            let error = Error::Runtime(format!("worker `{node}` disconnected: {cause}"));
+            let error = Error::Node(format!("worker `{node}` disconnected: {cause}"));
             tell(Report::Event(SiteEvent::Lost { node: worker.id, error }));
         }
     }

@@ -264,7 +264,7 @@ impl Worker {
                     self.parts.prepare(*blueprint, self.catalog.as_ref(), &self.runtime, &self.endpoint, &self.outbox);
                 if let Err(error) = prepared {
                     let name = &self.endpoint.identity().name;
-                    let error = Error::Deploy(format!("`{name}`: {error}"));
+                    let error = Error::Node(format!("`{name}`: {error}"));
                     let event = SiteEvent::Lost { node, error };
                     self.outbox.put(deployment, Report::Event(event));
                 }

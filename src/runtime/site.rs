@@ -295,7 +295,7 @@ impl State {
 
     fn broken(&self, what: String) {
         if !self.closing {
-            let error = Error::Runtime(format!("`{}`: {what}", self.name(self.node.number)));
+            let error = Error::Node(format!("`{}`: {what}", self.name(self.node.number)));
             self.tell(Event::Broken { node: self.node, error });
         }
     }

@@ -85,6 +85,9 @@ pub enum Error {
     /// A deployment was given up before it was complete.
     #[error("the deployment was aborted")]
     Aborted,
+    /// A node of the cluster is gone, or cannot do its part.
+    #[error("{0}")]
+    Node(String),
     /// The system refused what the runtime needs, such as a thread.
     #[error("cannot start the runtime: {0}")]
     Runtime(String),

@@ -5,6 +5,7 @@
 
 mod building;
 mod cli;
+mod cluster;
 mod faults;
 mod graphs;
 mod outside;

@@ -4,7 +4,7 @@ mod commands;
 mod config;
 mod faults;
 mod hello;
-mod process;
+pub mod process;
 mod progress;
 mod signals;
 mod wordcount;

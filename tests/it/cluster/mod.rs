@@ -1,0 +1,8 @@
+//! Masters and workers, as processes on this machine.
+
+mod guide;
+mod loss;
+mod node;
+mod noise;
+mod refusals;
+mod workflows;
