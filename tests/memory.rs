@@ -10,6 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use skitter::codec::{FREE_MEMORY, MAX_EXPANSION, Record, decode_batch, encode_batch};
+use skitter::net::{Acceptor, Cookie, Fingerprint, Identity, MAX_HANDSHAKE, Mode, Nonce};
 
 /// Counts what each thread has taken and not given back.
 struct Counting;
@@ -114,6 +115,49 @@ proptest! {
         let mut bytes = postcard::to_stdvec(&claim).expect("a number");
         bytes.resize(bytes.len() + length, filling);
         all_stay_within(&batch(1, &bytes))?;
+    }
+}
+
+/// Most memory that a stranger takes in the handshake: what it may send, in a vector that grows, a frame at a time.
+const STRANGER: isize = 4 * MAX_HANDSHAKE.cast_signed();
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_stranger_takes_little_memory_whatever_it_claims(
+        frames in vec((1..7u8, any::<u16>(), vec(any::<u8>(), 0..9000)), 1..9),
+        pieces in vec(1..9000usize, 1..9),
+    ) {
+        let identity = Identity {
+            name: "worker@here".parse().expect("a name"),
+            mode: Mode::Worker,
+            incarnation: 1,
+            port: 1,
+            skitter: "0.1.0".to_owned(),
+            build: Fingerprint([0; 32]),
+            tags: Vec::new(),
+            cores: 1,
+            memory: 1,
+        };
+        let cookie = Cookie::new("secret").expect("a cookie");
+        let head = |kind: u8, length: u16| [b"SKTR\x01".as_slice(), &[kind], &length.to_be_bytes()].concat();
+        let frames = frames.iter().map(|(kind, length, body)| [&head(*kind, *length), &body[..]].concat());
+        let bytes = frames.collect::<Vec<_>>().concat();
+        let mut answer = Vec::with_capacity(MAX_HANDSHAKE);
+        let mut acceptor = Acceptor::new(&cookie, identity, Nonce([0; 32])).expect("a short identity");
+        let before = TAKEN.get();
+        MOST.set(before);
+        let (mut left, mut pieces) = (&bytes[..], pieces.iter().copied().cycle());
+        while !left.is_empty() {
+            let (piece, rest) = left.split_at(pieces.next().unwrap_or(1).min(left.len()));
+            if acceptor.receive(piece, &mut answer, |_, _| Ok(())).is_err() {
+                break;
+            }
+            left = rest;
+        }
+        let most = MOST.get() - before;
+        prop_assert!(most <= STRANGER, "{most}");
     }
 }
 

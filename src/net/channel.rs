@@ -232,6 +232,10 @@ impl<M: Record> Receiver<M> {
             io::ErrorKind::InvalidData => ChannelError::TooLong,
             _ => ChannelError::Lost(error),
         })?;
+        if self.bytes.is_empty() && frame.as_ref().is_some_and(|frame| frame.len() > 2 * CHUNK) {
+            // It leaves a large buffer behind.
+            self.bytes = BytesMut::new();
+        }
         match frame.as_deref().map(<[u8]>::split_first) {
             None => Ok(None),
             Some(Some((&TAG_MESSAGE, message))) => Ok(Some(Frame::Message(decode(message)?))),
@@ -264,8 +268,13 @@ impl Courier {
                 Ok(None) => return in_time(self.writer.shutdown()).await,
                 Err(_) => self.frames.encode(Bytes::from_static(&[TAG_HEARTBEAT]), &mut self.bytes)?,
             }
+            let long = self.bytes.len() > 2 * CHUNK;
             while !self.bytes.is_empty() {
                 in_time(self.writer.write_buf(&mut self.bytes)).await?;
+            }
+            if long {
+                // It leaves a large buffer behind.
+                self.bytes = BytesMut::new();
             }
             in_time(self.writer.flush()).await?;
         }
