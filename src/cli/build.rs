@@ -1,20 +1,21 @@
 //! What tells a program from other builds of it.
+//!
+//! The BLAKE3 hash of all its bytes. A program has some ten MB, and nodes start while somebody waits: SHA-256 took 130 ms
+//! for 22 MB on a processor without instructions for it, BLAKE3 8 ms, of which 3 were for reading.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use crate::net::Fingerprint;
 
 /// The running program, by a path that leads to it even when its file has been replaced.
 const RUNNING: &str = "/proc/self/exe";
 
-/// Bytes that are read at a time: few calls of the system, and they stay in the processor's cache.
+/// Bytes that are read at a time: as many as are hashed side by side, and they stay in the processor's cache.
 const CHUNK: usize = 128 * 1024;
 
-/// The fingerprint of the running program: the SHA-256 of its file. Takes some ten milliseconds.
+/// The fingerprint of the running program.
 ///
 /// # Errors
 /// When the file of the program cannot be read.
@@ -33,11 +34,13 @@ fn digest_of(path: &Path) -> io::Result<Fingerprint> {
 
 fn digest(mut file: impl Read) -> io::Result<Fingerprint> {
     let mut chunk = vec![0; CHUNK];
-    let mut hash = Sha256::new();
+    let mut hash = blake3::Hasher::new();
     loop {
         match file.read(&mut chunk) {
-            Ok(0) => return Ok(Fingerprint(hash.finalize().into())),
-            Ok(read) => hash.update(&chunk[..read]),
+            Ok(0) => return Ok(Fingerprint(*hash.finalize().as_bytes())),
+            Ok(read) => {
+                hash.update(&chunk[..read]);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -49,9 +52,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_is_sha_256() {
-        let found = digest(&b"abc"[..]).expect("it can be read").to_string();
-        assert_eq!(found, "ba7816bf8f01cfea", "the example of FIPS 180-2");
+    fn all_bytes_count() {
+        let bytes: Vec<u8> = (0..2 * CHUNK + 1).map(|n| (n % 251) as u8).collect();
+        let whole = digest(bytes.as_slice()).expect("it can be read");
+        assert_eq!(whole.0, *blake3::hash(&bytes).as_bytes());
+        for at in [0, CHUNK, 2 * CHUNK] {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            assert_ne!(digest(other.as_slice()).expect("it can be read"), whole);
+        }
+        let longer: Vec<u8> = bytes.iter().copied().chain([0]).collect();
+        assert_ne!(digest(longer.as_slice()).expect("it can be read"), whole);
     }
 
     #[test]
