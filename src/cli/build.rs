@@ -1,7 +1,7 @@
 //! What tells a program from other builds of it.
 //!
-//! The BLAKE3 hash of all its bytes. A program has some ten MB, and nodes start while somebody waits: SHA-256 took 130 ms
-//! for 22 MB on a processor without instructions for it, BLAKE3 8 ms, of which 3 were for reading.
+//! The BLAKE3 hash of all its bytes. A program has some ten MB, and nodes start while somebody waits: SHA-256 took
+//! 130 ms for 22 MB on a processor without instructions for it, BLAKE3 8 ms, of which 3 were for reading.
 
 use std::fs::File;
 use std::io::{self, Read};

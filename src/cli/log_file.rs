@@ -1,7 +1,7 @@
 //! The log of a node in a file, which is rotated.
 //!
-//! One thread writes it. Whoever has a line hands it over and does not wait; a file that cannot be written is told once,
-//! and tried again with the next line. So a full disk costs lines and nothing else.
+//! One thread writes it. Whoever has a line hands it over and does not wait; that the file cannot be written is told
+//! once, and tried again with the next line. So a full disk costs lines and nothing else.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! The stderr of the process: log lines, which may be written to a file, too, and under them the progress of a workflow.
+//! The stderr of the process: log lines, which may go to a file, too, and under them the progress of a workflow.
 //!
 //! One thread writes to it. Whoever has a line hands it over and does not wait: when stderr takes none, lines are
 //! dropped and counted.
@@ -53,11 +53,12 @@ impl Terminal {
 
     /// Writes a line, soon.
     pub fn line(&self, line: String) {
-        if let Some(file) = &self.file {
-            file.line(line.clone());
-        }
+        let copy = self.file.as_ref().map(|file| (file, line.clone()));
         if self.to.try_send(Message::Line(line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some((file, line)) = copy {
+            file.line(line);
         }
     }
 

@@ -89,8 +89,8 @@ impl Start {
 /// Does it.
 ///
 /// # Errors
-/// When the configuration, the cookie or the worker file is unusable, the node cannot start, a worker cannot be reached,
-/// or the workflow cannot be built or fails.
+/// When the configuration, the cookie or the worker file is unusable, the node cannot start, a worker cannot be
+/// reached, or the workflow cannot be built or fails.
 pub fn run(app: &App, master: Master, general: &General) -> Result<(), Failure> {
     let Action::Start(start) = master.action;
     let settings = general.settings(start.options()?)?;

@@ -168,3 +168,53 @@ fn address(listen: Listen) -> SocketAddr {
     };
     SocketAddr::new(listen.address.unwrap_or_else(any), listen.port)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_cookie_of_the_user_is_made_and_one_that_is_named_is_not() {
+        let home = tempfile::tempdir().expect("a directory");
+        let made = cookie(None, Some(home.path())).expect("a cookie");
+        let path = home.path().join(COOKIE_FILE);
+        assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o7777, 0o600);
+        assert!(cookie(Some(&CookieSource::File(path)), None).expect("a cookie") == made);
+        let missing = CookieSource::File(home.path().join("missing"));
+        let said = cookie(Some(&missing), Some(home.path())).expect_err("no cookie").to_string();
+        assert!(said.contains("missing` cannot be read"), "{said}");
+        for none in [None, Some(Path::new(""))] {
+            assert!(matches!(cookie(None, none), Err(ConfigError::NoHome)));
+        }
+        let secret = Cookie::new("monster").expect("a cookie");
+        assert!(cookie(Some(&CookieSource::Secret(secret.clone())), None).expect("a cookie") == secret);
+    }
+
+    #[test]
+    fn a_node_has_the_name_that_is_configured() {
+        let settings = |name: Option<&str>, host: &str| Settings {
+            name: name.map(|name| Name(name.to_owned())),
+            host: Some(Host(host.to_owned())),
+            ..Settings::default()
+        };
+        let shown = |settings: &Settings| name(settings, "skitter_worker").map(|name| name.to_string()).ok();
+        assert_eq!(shown(&settings(None, "h")).as_deref(), Some("skitter_worker@h"));
+        assert_eq!(shown(&settings(Some("w1"), "::1")).as_deref(), Some("w1@[::1]"));
+        let own = shown(&Settings::default()).expect("this machine has a name");
+        assert!(own.starts_with("skitter_worker@") && own.len() > "skitter_worker@".len(), "{own}");
+    }
+
+    #[test]
+    fn a_node_listens_where_it_is_told() {
+        assert_eq!(address("127.0.0.1:4000".parse().expect("right")), ([127, 0, 0, 1], 4000).into());
+        let anywhere = address(Listen::ANYWHERE);
+        assert!(anywhere.ip().is_unspecified() && anywhere.port() == 0);
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret("monster".into())), "Secret(…)");
+    }
+}

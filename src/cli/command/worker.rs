@@ -48,7 +48,8 @@ struct Start {
     #[arg(short, long, value_name = "TAG")]
     tag: Vec<Tag>,
 
-    /// Stay up when the master goes away, and serve the next one [env: SKITTER_NO_SHUTDOWN_WITH_MASTER] [default: false]
+    /// Stay up when the master goes away, and serve the next one [env: SKITTER_NO_SHUTDOWN_WITH_MASTER] [default:
+    /// false]
     #[arg(long)]
     no_shutdown_with_master: bool,
 

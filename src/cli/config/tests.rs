@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::*;
+use crate::net::Cookie;
 
 fn parse(text: &str) -> Result<Settings, String> {
     file::parse(Path::new("skitter.toml"), text, true).map_err(|error| error.to_string())
@@ -26,6 +27,32 @@ fn the_file_is_read() {
 }
 
 #[test]
+fn every_key_of_the_file_counts() {
+    let text = "name = 'w1'\nhost = '[::1]'\ntag = ['gpu', 'big']\nlisten = ':4000'\nmapper-port = 4371\n\
+                worker-file = 'workers'\nshutdown-with-workers = true\nno-shutdown-with-master = false\n\
+                cookie-file = 'c'\nlog-dir = 'l'\nthreads = 2\n";
+    let tag = |text| Tag::new(text).expect("a tag");
+    let expected = Settings {
+        name: Some(Name("w1".to_owned())),
+        host: Some(Host("::1".to_owned())),
+        tags: Some(vec![tag("gpu"), tag("big")]),
+        listen: Some(Listen { address: None, port: 4000 }),
+        mapper_port: Some(Port(4371)),
+        worker_file: Some("workers".into()),
+        shutdown_with_workers: Some(true),
+        no_shutdown_with_master: Some(false),
+        cookie: Some(CookieSource::File("c".into())),
+        log_files: Some(LogFiles::In("l".into())),
+        threads: Some(Count(2)),
+        ..Settings::default()
+    };
+    assert_eq!(parse(text), Ok(expected));
+    assert_eq!(parse("no-log = true").map(|settings| settings.log_files), Ok(Some(LogFiles::None)));
+    let secret = CookieSource::Secret(Cookie::new("x").expect("a cookie"));
+    assert_eq!(parse("cookie = 'x'").map(|settings| settings.cookie), Ok(Some(secret)));
+}
+
+#[test]
 fn what_is_wrong_in_the_file_has_a_line() {
     for (text, error) in [
         ("\ncorse = 4", "skitter.toml:2:1: unknown field `corse`, expected one of"),
@@ -33,6 +60,14 @@ fn what_is_wrong_in_the_file_has_a_line() {
         ("# few\ncores = 0", "skitter.toml:2:9: 0 is not a number from 1 to 1024"),
         ("log-level = 'loud'", "skitter.toml:1:13: unknown variant `loud`, expected one of"),
         ("cores = ", "skitter.toml:1:9:"),
+        ("name = 'w@h'", "skitter.toml:1:8: `w@h` is no name of a node on its host: "),
+        ("host = ''", "skitter.toml:1:8: the name of a host cannot be empty"),
+        ("tag = ['a', 'b c']", "skitter.toml:1:7: `b c` is no tag"),
+        ("listen = 'x'", "skitter.toml:1:10: `x` is nothing to listen at"),
+        ("mapper-port = 0", "skitter.toml:1:15: 0 is not a port from 1 to 65535"),
+        ("cookie = ' '", "skitter.toml:1:10: the cookie is empty"),
+        ("cookie = 'x'\ncookie-file = 'y'", "skitter.toml:1:10: `cookie` and `cookie-file` exclude each other"),
+        ("no-log = true\nlog-dir = 'y'", "skitter.toml:2:11: `log-dir` and `no-log` exclude each other"),
         ("no-deploy = true\ndeploy = 'x'", "skitter.toml:2:10: `deploy` and `no-deploy` exclude each other"),
     ] {
         let said = parse(text).expect_err("it is wrong");
@@ -53,6 +88,78 @@ fn variables_are_read() {
     let loud = |name: &str| (name == "SKITTER_LOG_LEVEL").then(|| OsString::from("loud"));
     let said = environment::read(&loud).expect_err("it is wrong").to_string();
     assert_eq!(said, "environment variable SKITTER_LOG_LEVEL=`loud`: it may be error, warn, info, debug, trace");
+}
+
+#[test]
+fn variables_of_nodes_are_read() {
+    let environment = |name: &str| {
+        let value = match name {
+            "SKITTER_NAME" => "w1",
+            "SKITTER_HOST" => "h",
+            "SKITTER_TAG" => "gpu, big",
+            "SKITTER_LISTEN" => "127.0.0.1",
+            "SKITTER_MAPPER_PORT" => "4371",
+            "SKITTER_WORKER_FILE" => "workers",
+            "SKITTER_SHUTDOWN_WITH_WORKERS" => "no",
+            "SKITTER_NO_SHUTDOWN_WITH_MASTER" => "1",
+            "SKITTER_COOKIE" => "monster",
+            "SKITTER_LOG_DIR" => "l",
+            _ => return None,
+        };
+        Some(OsString::from(value))
+    };
+    let tag = |text| Tag::new(text).expect("a tag");
+    let expected = Settings {
+        name: Some(Name("w1".to_owned())),
+        host: Some(Host("h".to_owned())),
+        tags: Some(vec![tag("gpu"), tag("big")]),
+        listen: "127.0.0.1:0".parse().ok(),
+        mapper_port: Some(Port(4371)),
+        worker_file: Some("workers".into()),
+        shutdown_with_workers: Some(false),
+        no_shutdown_with_master: Some(true),
+        cookie: Some(CookieSource::Secret(Cookie::new("monster").expect("a cookie"))),
+        log_files: Some(LogFiles::In("l".into())),
+        ..Settings::default()
+    };
+    assert_eq!(environment::read(&environment).expect("right"), expected);
+    for (first, second) in [("SKITTER_COOKIE", "SKITTER_COOKIE_FILE"), ("SKITTER_LOG_DIR", "SKITTER_NO_LOG")] {
+        let both = |name: &str| (name == first || name == second).then(|| OsString::from("true"));
+        let said = environment::read(&both).expect_err("it is wrong").to_string();
+        assert!(said.contains(first) && said.contains(&format!("{second} exclude each other")), "{said}");
+    }
+}
+
+#[test]
+fn a_cookie_that_others_can_read_is_refused() {
+    let text = "\ncookie = 'secret'";
+    let said = file::parse(Path::new("skitter.toml"), text, false).expect_err("it is public").to_string();
+    assert!(said.starts_with("skitter.toml:2:10: others can read the cookie here; `chmod 600` this file"), "{said}");
+    assert!(file::parse(Path::new("skitter.toml"), "cookie-file = 'x'", false).is_ok());
+}
+
+#[test]
+fn where_to_listen_is_read() {
+    for (text, address, port) in [
+        ("127.0.0.1", Some("127.0.0.1"), 0),
+        ("0.0.0.0:4000", Some("0.0.0.0"), 4000),
+        ("::1", Some("::1"), 0),
+        ("::", Some("::"), 0),
+        ("[::1]", Some("::1"), 0),
+        ("[::]:65535", Some("::"), 65535),
+        (":4000", None, 4000),
+        (":0", None, 0),
+    ] {
+        let address = address.map(|address| address.parse().expect("an address"));
+        assert_eq!(text.parse(), Ok(Listen { address, port }), "{text}");
+    }
+    for text in ["", ":", "4000", "localhost", "127.0.0.1:", "1.2.3:4", "[::1", "[::1]4000", "::1]:1", "[1.2.3.4]:1"] {
+        assert!(text.parse::<Listen>().is_err(), "{text}");
+    }
+    for text in [":65536", ":+1", "127.0.0.1:-1", "[::1]:http"] {
+        let said = text.parse::<Listen>().expect_err(text);
+        assert!(said.contains("its port is no number from 0 to 65535"), "{said}");
+    }
 }
 
 #[test]

@@ -14,11 +14,17 @@ fn say(arguments: &[&str]) -> Ended {
 #[test]
 fn help_is_the_same_by_all_names() {
     let help = say(&["help"]).expect(0).stdout;
-    for (command, what) in [("local", "Run a workflow"), ("workflows", "List"), ("graph", "Draw"), ("completions", "")]
-    {
+    for (command, what) in [
+        ("local", "Run a workflow"),
+        ("worker", "which runs parts of a workflow"),
+        ("master", "which deploys a workflow"),
+        ("workflows", "List"),
+        ("graph", "Draw"),
+        ("completions", ""),
+    ] {
         assert!(help.lines().any(|line| line.trim().starts_with(command) && line.contains(what)), "{help}");
     }
-    for later in ["worker", "master", "deploy ", "daemon", "release", "new "] {
+    for later in ["deploy ", "daemon", "release", "new "] {
         assert!(!help.lines().any(|line| line.trim().starts_with(later)), "{later}");
     }
     assert_eq!(say(&["--help"]).expect(0).stdout, help);
@@ -26,6 +32,13 @@ fn help_is_the_same_by_all_names() {
     let local = say(&["help", "local"]).expect(0).stdout;
     assert_eq!(say(&["local", "--help"]).expect(0).stdout, local);
     assert_eq!(say(&["h", "l"]).expect(0).stdout, local);
+    for (mode, short) in [("worker", "w"), ("master", "m")] {
+        let help = say(&["help", mode, "start"]).expect(0).stdout;
+        assert!(help.contains(&format!("Usage: skitter {mode} start [OPTIONS] ")), "{help}");
+        assert_eq!(say(&[mode, "start", "--help"]).expect(0).stdout, help);
+        assert_eq!(say(&["h", short, "s"]).expect(0).stdout, help);
+        assert!(say(&[short]).expect(2).stderr.contains("start "));
+    }
 }
 
 #[test]
@@ -70,8 +83,26 @@ fn wrong_use_names_what_is_near() {
         (&["local", "--log-level", "loud"], &["'loud'", "error, warn, info, debug, trace"]),
         (&["local", "--no-deploy", "-d", "hello"], &["--no-deploy", "--deploy"]),
         (&["local", "--no-deploy", "--", "x"], &["--no-deploy"]),
-        (&["worker"], &["'worker'"]),
+        (&["worker", "strat"], &["'strat'", "'start'"]),
+        (&["worker", "start", "--cookiefile", "x"], &["'--cookiefile'", "'--cookie-file'"]),
+        (&["worker", "start", "-t", "a b"], &["--tag", "`a b` is no tag"]),
+        (&["worker", "start", "-n", "w1@h"], &["--name", "`w1@h` is no name of a node on its host"]),
+        (&["worker", "start", "-n", ""], &["--name"]),
+        (&["worker", "start", "m@"], &["MASTER", "`m@` is no address of a node: it has no host"]),
+        (&["worker", "start", "a", "b"], &["'b'"]),
+        (&["worker", "start", "--listen", "localhost"], &["--listen", "no IP address"]),
+        (&["worker", "start", "--mapper-port", "0"], &["--mapper-port", "0 is not a port from 1 to 65535"]),
+        (&["worker", "start", "--no-log", "--log-dir", "x"], &["--no-log", "--log-dir"]),
+        (&["worker", "start", "-c", "x", "--cookie-file", "y"], &["--cookie", "--cookie-file"]),
+        (&["worker", "start", "--deploy", "hello"], &["'--deploy'"]),
+        (&["master", "start", "--shutdown-with-worker"], &["'--shutdown-with-workers'"]),
+        (&["master", "start", "w@h:0"], &["WORKERS", "port 0"]),
+        (&["master", "start", "w@h", "W", "w@H:1"], &["`w@H:1` is there twice, the first time as `w@h`"]),
+        (&["master", "start", "-d", "wordcuont"], &["'wordcuont'", "'wordcount'"]),
+        (&["master", "start", "-d", "wordcount"], &["Usage: skitter master start -d wordcount -- --input"]),
+        (&["master", "start", "--", "--input", "x"], &["'--input'"]),
         (&["help", "grph"], &["'grph'", "'graph'"]),
+        (&["help", "worker", "strat"], &["'strat'", "'start'"]),
         (&[], &["Usage: skitter"]),
     ] {
         let ended = say(arguments).expect(2);
@@ -101,6 +132,8 @@ fn arguments_of_a_workflow_are_checked_and_described() {
     assert!(ended.stdout.contains("Counts the words of text files"), "{ended:?}");
     assert_eq!(ended.stderr, "");
     assert_eq!(say(&["graph", "wordcount", "--", "--help"]).expect(0).stderr, "");
+    let ended = say(&["master", "start", "-d", "wordcount", "--", "--help"]).expect(0);
+    assert!(ended.stdout.contains("Usage: skitter master start -d wordcount -- [OPTIONS] --input"), "{ended:?}");
 }
 
 #[test]
@@ -141,7 +174,7 @@ fn completions_are_scripts_of_their_shells() {
     let directory = tempdir().expect("a directory");
     for (shell, check) in [("bash", &["-n"][..]), ("zsh", &["-n"]), ("fish", &["--no-execute"])] {
         let script = say(&["completions", shell]).expect(0).stdout;
-        for word in ["local", "deploy", "socket-wordcount"] {
+        for word in ["local", "worker", "master", "deploy", "worker-file", "socket-wordcount"] {
             assert!(script.contains(word), "{shell} lacks {word}");
         }
         let file = directory.path().join(shell);

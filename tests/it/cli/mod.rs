@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod faults;
 mod hello;
+mod nodes;
 pub mod process;
 mod progress;
 mod signals;

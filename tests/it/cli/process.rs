@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines};
+use std::net::{Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a process may take before a test gives it up: hundreds of times what it needs.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The bundled program, in an empty directory and without anything set.
+/// The bundled program, in an empty directory, which is its user's home, too, and without anything set.
 pub fn skitter(directory: &Path) -> Command {
     clean(Path::new(env!("CARGO_BIN_EXE_skitter")), directory)
 }
@@ -31,8 +33,22 @@ fn clean(program: &Path, directory: &Path) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("COLUMNS", "100");
+    command.env("COLUMNS", "100").env("HOME", directory);
     command
+}
+
+/// A port for the port mapper of the nodes of a test, which nobody else uses: below those that the system gives away.
+pub fn mapper_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u16 = 10_000;
+    // Tests that run at the same time are processes with other numbers, or threads.
+    const EACH: u32 = 16;
+    let is_free = |port: &u16| TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).is_ok();
+    let ports = std::iter::repeat_with(|| {
+        let number = std::process::id().wrapping_mul(EACH).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        FIRST + (number % 20_000) as u16
+    });
+    ports.take(1000).find(is_free).expect("a free port")
 }
 
 /// Tests of a package are built with its binaries, but not always with its examples: so it is built here.
