@@ -1,5 +1,6 @@
 //! `skitter worker`: a node that runs parts of workflows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -16,6 +17,9 @@ use crate::node::worker::{self, WorkerOptions};
 
 /// The name of a worker that is given none, and of one whose address has none.
 pub const WORKER: &str = "skitter_worker";
+
+/// Most bytes of all tags of a node: they travel in the handshake, which has room for some more.
+const MOST_TAG_BYTES: usize = 2048;
 
 /// Manage a worker node, which runs parts of a workflow for a master
 #[derive(Debug, clap::Args)]
@@ -76,6 +80,19 @@ impl Start {
     }
 }
 
+/// The same tags, each once.
+fn different(mut tags: Vec<Tag>) -> Result<Vec<Tag>, Failure> {
+    let mut seen = BTreeSet::new();
+    tags.retain(|tag| seen.insert(tag.clone()));
+    let bytes: usize = tags.iter().map(|tag| tag.as_str().len()).sum();
+    if bytes > MOST_TAG_BYTES {
+        let what =
+            format!("the tags have {bytes} bytes together, of at most {MOST_TAG_BYTES}; give shorter ones, or fewer");
+        return Err(Failure::Usage(what));
+    }
+    Ok(tags)
+}
+
 /// Does it.
 ///
 /// # Errors
@@ -83,10 +100,7 @@ impl Start {
 pub fn run(app: &App, worker: Worker, general: &General) -> Result<(), Failure> {
     let Action::Start(start) = worker.action;
     let mut settings = general.settings(start.options()?)?;
-    if let Some(tags) = &mut settings.tags {
-        let mut seen = std::collections::BTreeSet::new();
-        tags.retain(|tag| seen.insert(tag.clone()));
-    }
+    settings.tags = settings.tags.map(different).transpose()?;
     let name = node::name(&settings, WORKER)?;
     let file = node::log_file(&settings, &name)?;
     start::with_log(&settings, file, |terminal| {
@@ -97,4 +111,21 @@ pub fn run(app: &App, worker: Worker, general: &General) -> Result<(), Failure> 
         let settings = node::settings(&settings, name)?;
         Ok(worker::run(settings, Arc::new(app.clone()), options, &mut signals)?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_each_tag_once_and_not_too_many() {
+        let tags = |texts: &[&str]| texts.iter().map(|&text| Tag::new(text).expect("a tag")).collect::<Vec<_>>();
+        assert_eq!(different(tags(&["gpu", "big", "gpu"])).ok(), Some(tags(&["gpu", "big"])));
+        let half = "x".repeat(MOST_TAG_BYTES / 2);
+        let other = "y".repeat(MOST_TAG_BYTES / 2);
+        assert!(different(tags(&[&half, &other, &half])).is_ok());
+        let said = different(tags(&[&half, &other, "z"])).expect_err("too many");
+        assert_eq!(said.status(), 2);
+        assert!(said.to_string().contains("2049 bytes together, of at most 2048"), "{said}");
+    }
 }
