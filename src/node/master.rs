@@ -1,7 +1,7 @@
 //! A master node: connects to workers, deploys a workflow on them, and ends with it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,7 +17,9 @@ use super::settings::Catalog;
 use super::{NodeFailure, NodeSettings, Signals};
 use crate::actor;
 use crate::id::{DeploymentId, NodeAddress, NodeId, NodeName};
-use crate::net::{Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session};
+use crate::net::{
+    ChannelError, Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session,
+};
 use crate::runtime::{DeploymentHandle, Outline, Report, Runtime, SiteEvent, Summary, Tell, Way};
 use crate::telemetry::events;
 use crate::workflow::{Cluster, Error, NodeInfo, Result as WorkflowResult};
@@ -61,7 +63,48 @@ pub fn run(
 }
 
 /// What takes what the parts of each deployment tell.
-type Tells = Arc<Mutex<BTreeMap<DeploymentId, Tell>>>;
+#[derive(Clone, Default)]
+struct Ears(Arc<Mutex<Listening>>);
+
+#[derive(Default)]
+struct Listening {
+    tells: BTreeMap<DeploymentId, Tell>,
+    /// Workers that are gone, and why: a deployment that was planned before hears of it when it begins.
+    gone: BTreeMap<NodeId, Error>,
+}
+
+impl Ears {
+    fn lock(&self) -> MutexGuard<'_, Listening> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A deployment begins.
+    fn open(&self, deployment: DeploymentId, tell: &Tell) {
+        let mut listening = self.lock();
+        listening.tells.insert(deployment, Arc::clone(tell));
+        for (node, error) in &listening.gone {
+            tell(Report::Event(SiteEvent::Lost { node: *node, error: error.clone() }));
+        }
+    }
+
+    fn report(&self, reports: Vec<(DeploymentId, Report)>) {
+        let listening = self.lock();
+        for (deployment, report) in reports {
+            if let Some(tell) = listening.tells.get(&deployment) {
+                tell(report);
+            }
+        }
+    }
+
+    /// A worker is gone.
+    fn lost(&self, node: NodeId, error: Error) {
+        let mut listening = self.lock();
+        for tell in listening.tells.values() {
+            tell(Report::Event(SiteEvent::Lost { node, error: error.clone() }));
+        }
+        listening.gone.insert(node, error);
+    }
+}
 
 /// Who belongs to the cluster; shared with whoever decides which connections are let in.
 #[derive(Clone)]
@@ -115,7 +158,7 @@ struct Master {
     workers: BTreeMap<u32, Worker>,
     /// The number of the next worker.
     next: u32,
-    tells: Tells,
+    ears: Ears,
     began: Instant,
     hear: mpsc::Sender<(u64, Heard<ToMaster>)>,
     heard: mpsc::Receiver<(u64, Heard<ToMaster>)>,
@@ -131,7 +174,7 @@ impl Master {
             members: Members(Arc::new(Mutex::new(Membership::new(SILENCE)))),
             workers: BTreeMap::new(),
             next: 1,
-            tells: Tells::default(),
+            ears: Ears::default(),
             began: Instant::now(),
             hear,
             heard,
@@ -220,12 +263,11 @@ impl Master {
         let neighbours: Vec<Neighbour> = self.workers.values().map(Worker::neighbour).collect();
         let senders: BTreeMap<NodeId, _> =
             self.workers.values().map(|worker| (worker.id, worker.link.sender.clone())).collect();
-        let (fingerprint, tells) = (workflow.fingerprint(), Arc::clone(&self.tells));
+        let (fingerprint, ears) = (workflow.fingerprint(), self.ears.clone());
         let (workflow_name, arguments) = (name.to_owned(), arguments.to_vec());
         let parts = move |deployment: DeploymentId, outline: &Outline, tell: Tell| -> WorkflowResult<Vec<Way>> {
             let workers: BTreeMap<_, _> =
                 outline.workers.iter().map(|(vertex, workers)| (*vertex, workers.to_vec())).collect();
-            tells.lock().unwrap_or_else(PoisonError::into_inner).insert(deployment, Arc::clone(&tell));
             let takes_part = |node: &NodeId| workers.values().flatten().any(|worker| worker.node == *node);
             let mut ways: Vec<Way> = Vec::new();
             for (node, sender) in senders.into_iter().filter(|(node, _)| takes_part(node)) {
@@ -239,19 +281,19 @@ impl Master {
                     nodes: neighbours.clone(),
                 };
                 let told = Arc::clone(&tell);
-                let lost = move |error: String| {
-                    let error = Error::Node(format!("node {} cannot be told: {error}", node.number));
-                    told(Report::Event(SiteEvent::Lost { node, error }));
-                };
-                if let Err(error) = sender.try_send(&ToWorker::Prepare(Box::new(blueprint))) {
-                    lost(error.to_string());
-                }
-                ways.push(Box::new(move |order| {
-                    if let Err(error) = sender.try_send(&ToWorker::Order(deployment, order)) {
-                        lost(error.to_string());
+                let send = move |message: &ToWorker| match sender.try_send(message) {
+                    // Whoever reads from the connection finds out why.
+                    Ok(()) | Err(ChannelError::Ended) => {}
+                    Err(error) => {
+                        let error = Error::Node(format!("node {} cannot be told: {error}", node.number));
+                        told(Report::Event(SiteEvent::Lost { node, error }));
                     }
-                }));
+                };
+                send(&ToWorker::Prepare(Box::new(blueprint)));
+                ways.push(Box::new(move |order| send(&ToWorker::Order(deployment, order))));
             }
+            // Behind the telling, for what is told to a worker that goes away meanwhile may be lost with it.
+            ears.open(deployment, &tell);
             Ok(ways)
         };
         let deployment = self.runtime.deploy_on(&cluster, name, &workflow, parts)?;
@@ -324,12 +366,7 @@ impl Master {
                 return self.lose(&node, incarnation, "it was stopped");
             }
             Heard::Message(ToMaster::Reports(reports)) => {
-                let tells = self.tells.lock().unwrap_or_else(PoisonError::into_inner);
-                for (deployment, report) in reports {
-                    if let Some(tell) = tells.get(&deployment) {
-                        tell(report);
-                    }
-                }
+                self.ears.report(reports);
             }
             Heard::Heartbeat => {}
         }
@@ -354,11 +391,7 @@ impl Master {
         events::worker_disconnected(node, cause);
         // Dropping the link closes the connection: whatever still comes from this life of the node is not heard.
         let Some(worker) = self.workers.remove(&number) else { return };
-        let tells = self.tells.lock().unwrap_or_else(PoisonError::into_inner);
-        for tell in tells.values() {
-            let error = Error::Node(format!("worker `{node}` disconnected: {cause}"));
-            tell(Report::Event(SiteEvent::Lost { node: worker.id, error }));
-        }
+        self.ears.lost(worker.id, Error::Node(format!("worker `{node}` disconnected: {cause}")));
     }
 
     async fn tell_all(&mut self, last: &ToWorker) {

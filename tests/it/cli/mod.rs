@@ -8,4 +8,4 @@ mod nodes;
 pub mod process;
 mod progress;
 mod signals;
-mod wordcount;
+pub mod wordcount;

@@ -22,7 +22,14 @@ pub fn skitter(directory: &Path) -> Command {
 
 /// The example whose workflows go wrong.
 pub fn faulty(directory: &Path) -> Command {
-    clean(faulty_program(), directory)
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    clean(PROGRAM.get_or_init(|| example("faulty")), directory)
+}
+
+/// The example with a strategy of a user's.
+pub fn ring(directory: &Path) -> Command {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    clean(PROGRAM.get_or_init(|| example("ring")), directory)
 }
 
 fn clean(program: &Path, directory: &Path) -> Command {
@@ -51,21 +58,18 @@ pub fn mapper_port() -> u16 {
     ports.take(1000).find(is_free).expect("a free port")
 }
 
-/// Tests of a package are built with its binaries, but not always with its examples: so it is built here.
-fn faulty_program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let profile = Path::new(env!("CARGO_BIN_EXE_skitter")).parent().expect("the directory of a profile");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "skitter", "--example", "faulty", "--target-dir"]);
-        build.arg(profile.parent().expect("a target directory")).current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.file_name() == Some(OsStr::new("release")) {
-            build.arg("--release");
-        }
-        let output = build.output().expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        profile.join("examples").join("faulty")
-    })
+/// Tests of a package are built with its binaries, but not always with its examples: so they are built here.
+fn example(name: &str) -> PathBuf {
+    let profile = Path::new(env!("CARGO_BIN_EXE_skitter")).parent().expect("the directory of a profile");
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", "skitter", "--example", name, "--target-dir"]);
+    build.arg(profile.parent().expect("a target directory")).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if profile.file_name() == Some(OsStr::new("release")) {
+        build.arg("--release");
+    }
+    let output = build.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    profile.join("examples").join(name)
 }
 
 /// What a program has written and how it ended.

@@ -69,7 +69,7 @@ fn the_last_update_that_is_printed_of_each_word_is_its_count() {
 }
 
 /// `("word", n)`; the text has no word that Rust would escape.
-fn update(line: &str) -> (String, u64) {
+pub fn update(line: &str) -> (String, u64) {
     let inner = line.strip_prefix("(\"").and_then(|line| line.strip_suffix(')')).expect("an update");
     let (word, count) = inner.rsplit_once("\", ").expect("an update");
     (word.replace("\\\"", "\"").replace("\\'", "'"), count.parse().expect("a number"))

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::{TempDir, tempdir};
 
-use crate::cli::process::{Ended, faulty, log_line, skitter};
+use crate::cli::process::{Ended, faulty, log_line, ring, skitter};
 
 /// How long a test waits for what must come: many times what it takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,6 +39,11 @@ impl Host {
     /// With workflows that go wrong, or have no end.
     pub fn faulty() -> Host {
         Host { program: faulty, ..Host::new() }
+    }
+
+    /// With the strategy of a user's.
+    pub fn ring() -> Host {
+        Host { program: ring, ..Host::new() }
     }
 
     pub fn directory(&self) -> &Path {
@@ -137,9 +142,15 @@ impl Node {
         }
     }
 
-    /// What it has said so far.
-    pub fn log(&self) -> Vec<String> {
-        self.said.lines.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    /// That no line contains this text for a while.
+    pub fn does_not_say(&self, text: &str, time: Duration) {
+        let limit = Instant::now() + time;
+        let mut said = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        while !said.1 && Instant::now() < limit {
+            assert!(!said.0.iter().any(|line| line.contains(text)), "{}", said.0.join("\n"));
+            let left = limit.saturating_duration_since(Instant::now());
+            said = self.said.more.wait_timeout(said, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     pub fn pid(&self) -> Pid {
