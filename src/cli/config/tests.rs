@@ -171,3 +171,28 @@ fn a_layer_hides_the_ones_below() {
     assert_eq!((both.cores, both.threads), (Some(Count(1)), Some(Count(2))));
     assert_eq!(both.deploy, Some(Choice::Nothing));
 }
+
+#[test]
+fn every_setting_of_a_layer_hides_the_one_below() {
+    // Two of each, so that they differ.
+    let layer = |n: usize| Settings {
+        deploy: Some(Choice::Workflow { name: n.to_string(), at: String::new() }),
+        cores: Some(Count(n)),
+        threads: Some(Count(n)),
+        name: Some(Name(n.to_string())),
+        host: Some(Host(n.to_string())),
+        tags: Some(vec![Tag::new(n.to_string()).expect("a tag")]),
+        listen: Some(Listen { address: None, port: n as u16 }),
+        mapper_port: Some(Port(n as u16)),
+        worker_file: Some(n.to_string().into()),
+        shutdown_with_workers: Some(n == 1),
+        no_shutdown_with_master: Some(n == 1),
+        cookie: Some(CookieSource::Secret(Cookie::new(n.to_string()).expect("a cookie"))),
+        log_files: Some(LogFiles::In(n.to_string().into())),
+        log_level: Some(if n == 1 { Level::Error } else { Level::Warn }),
+        log_format: Some(if n == 1 { Format::Text } else { Format::Json }),
+    };
+    assert_eq!(layer(1).over(layer(2)), layer(1));
+    assert_eq!(Settings::default().over(layer(2)), layer(2));
+    assert_eq!(layer(2).over(Settings::default()), layer(2));
+}
