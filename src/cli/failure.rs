@@ -103,3 +103,23 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_in_which_a_node_ends_has_its_status() {
+        let deployment = NodeFailure::Deployment { name: "x".to_owned(), source: Box::new(Error::Aborted) };
+        for (failure, status) in [
+            (NodeFailure::Start("no".to_owned()), 1),
+            (deployment, 1),
+            (NodeFailure::Unreachable(Vec::new()), 3),
+            (NodeFailure::MasterLost, 4),
+            (NodeFailure::WorkersLost, 4),
+        ] {
+            assert_eq!(Failure::from(failure).status(), status);
+        }
+        assert_eq!(Failure::from(ConfigError::NoHome).status(), 5);
+    }
+}
