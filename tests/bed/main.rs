@@ -1,0 +1,12 @@
+//! The cluster over hosts with addresses, names and disks of their own, and what becomes of it when cables are cut and
+//! machines die. `scripts/check` runs these tests where `scripts/testbed check` says that there can be such hosts.
+
+// Lets helper functions use what only tests may.
+#![cfg(test)]
+
+mod bed;
+mod cluster;
+mod faults;
+mod itself;
+mod program;
+mod words;
