@@ -70,6 +70,13 @@ pub enum Purpose {
         /// The number, in the cluster, of the node that connects.
         from: u32,
     },
+    /// Nothing: it is lost when the way between two nodes of a deployment is cut.
+    Watch {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// The number, in the cluster, of the node that connects.
+        from: u32,
+    },
 }
 
 /// Who should be at the other end. The peer is told, and refuses if it is somebody else, so nobody can pass the

@@ -217,7 +217,9 @@ impl Master {
         Arc::new(move |peer, purpose| match purpose {
             Purpose::Control if peer.mode == Mode::Worker => members.check(&peer.name, peer.incarnation),
             Purpose::Control => Err(Refusal::new(Reason::ModeMismatch, "a master connects to workers only")),
-            Purpose::Data { .. } => Err(Refusal::new(Reason::ModeMismatch, "there are no workers on a master")),
+            Purpose::Data { .. } | Purpose::Watch { .. } => {
+                Err(Refusal::new(Reason::ModeMismatch, "there are no workers on a master"))
+            }
         })
     }
 

@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::settings::Catalog;
 use crate::id::{DeploymentId, NodeAddress, NodeId};
 use crate::net::{BoxFuture, BoxStream, Identity, Mode, Purpose, Reason, Refusal, Session};
-use crate::runtime::{Order, Others, Report, Runtime, SiteHandle, Tell};
+use crate::runtime::{Line, Order, Others, Report, Runtime, SiteHandle, Tell};
 use crate::workflow::{Error, Result};
 
 /// What is to be told to the master. Its bound is that workers tell a few things each, and sites count twice a second.
@@ -82,9 +82,13 @@ impl Parts {
             names: nodes.iter().map(|(number, node)| (*number, node.name.to_string())).collect(),
             dial: {
                 let (endpoint, nodes) = (Arc::clone(endpoint), Arc::clone(&nodes));
-                let purpose = Purpose::Data { deployment, from: node.number };
-                Arc::new(move |to: NodeId| -> BoxFuture<'static, Result<BoxStream, Refusal>> {
+                let from = node.number;
+                Arc::new(move |to: NodeId, line: Line| -> BoxFuture<'static, Result<BoxStream, Refusal>> {
                     let (endpoint, nodes) = (Arc::clone(&endpoint), Arc::clone(&nodes));
+                    let purpose = match line {
+                        Line::Data => Purpose::Data { deployment, from },
+                        Line::Watch => Purpose::Watch { deployment, from },
+                    };
                     Box::pin(async move { dial(&endpoint, nodes.get(&to.number), purpose).await })
                 })
             },
@@ -137,10 +141,15 @@ impl Parts {
 
     /// Gives a connection to the part that it is for.
     pub fn attach(&self, session: Session) {
-        if let Purpose::Data { deployment, from } = session.purpose
-            && let Some(part) = self.lock().get(&deployment)
-        {
-            part.site.attach(from, session.stream);
+        let (deployment, from, line) = match session.purpose {
+            Purpose::Data { deployment, from } => (deployment, from, Line::Data),
+            Purpose::Watch { deployment, from } if self.admit(&session.peer, deployment, from).is_ok() => {
+                (deployment, from, Line::Watch)
+            }
+            _ => return,
+        };
+        if let Some(part) = self.lock().get(&deployment) {
+            part.site.attach(from, line, session.stream);
         }
     }
 }

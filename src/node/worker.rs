@@ -188,6 +188,8 @@ impl Worker {
             Purpose::Control if peer.mode == Mode::Master => seat.promise(peer),
             Purpose::Control => Err(Refusal::new(Reason::ModeMismatch, "a worker connects to masters only")),
             Purpose::Data { deployment, from } => parts.admit(peer, deployment, from),
+            // It is closed at once if the deployment has just ended here, which is nothing to complain of.
+            Purpose::Watch { .. } => Ok(()),
         })
     }
 
@@ -216,7 +218,7 @@ impl Worker {
     }
 
     fn meet(&mut self, session: Session) -> Next {
-        if let Purpose::Data { .. } = session.purpose {
+        if session.purpose != Purpose::Control {
             self.parts.attach(session);
             return Next::Wait;
         }

@@ -18,6 +18,7 @@ mod plan;
 mod progress;
 mod site;
 mod status;
+mod watch;
 mod window;
 mod wire;
 mod wiring;
@@ -28,7 +29,7 @@ pub use deployment::DeploymentHandle;
 pub(crate) use deployment::Way;
 pub use local::{Runtime, Settings};
 pub(crate) use plan::Outline;
-pub(crate) use site::{Order, Others, Report, SiteHandle, Tell};
+pub(crate) use site::{Line, Order, Others, Report, SiteHandle, Tell};
 pub use status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
 
 use std::pin::pin;

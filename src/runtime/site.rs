@@ -15,10 +15,11 @@ use super::flow::{Flow, Mailbox, Way};
 use super::neighbours::Neighbours;
 use super::plan::{Outline, PlannedStage, workers_of};
 use super::progress::ProgressCell;
+use super::watch::watch;
 use super::wiring::{Meters, Roster};
 use super::worker::{Arguments, Message, Worker};
 use crate::actor::{
-    self, Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent,
+    self, Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent, Task,
 };
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::net::{BoxFuture, BoxStream, Refusal};
@@ -27,6 +28,10 @@ use crate::workflow::{Error, Progress, Result};
 /// How long nodes may take to connect to each other: that of two handshakes, so that one that is slow is the first to
 /// give up and can say why.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The age of a deployment at which the ways between its nodes begin to be watched, so that this takes no time of a
+/// start, and nothing in a deployment that is over before it could matter.
+const WATCHED_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a node tells the master how far its workers are: often enough for a bar that moves.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
@@ -61,8 +66,17 @@ pub enum Report {
 /// Takes what a site tells. It must not wait.
 pub type Tell = Arc<dyn Fn(Report) + Send + Sync>;
 
+/// What a connection to another node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Batches.
+    Data,
+    /// Nothing; see [`watch`].
+    Watch,
+}
+
 /// Connects to another node, for a deployment. Called in the executor of the deployment.
-pub type Dial = Arc<dyn Fn(NodeId) -> BoxFuture<'static, Result<BoxStream, Refusal>> + Send + Sync>;
+pub type Dial = Arc<dyn Fn(NodeId, Line) -> BoxFuture<'static, Result<BoxStream, Refusal>> + Send + Sync>;
 
 /// What there is beside this node.
 pub struct Others {
@@ -97,11 +111,13 @@ pub enum Note {
     /// Another node has connected to this one.
     Attach {
         from: u32,
+        line: Line,
         stream: BoxStream,
     },
     /// This node has tried to connect to another one.
     Dialled {
         to: NodeId,
+        line: Line,
         result: Result<BoxStream, Refusal>,
     },
     /// A connection has ended.
@@ -111,6 +127,8 @@ pub enum Note {
     },
     /// Nodes have had their time to connect.
     ConnectTimeout,
+    /// The deployment has run for a while.
+    Watch,
     Count,
 }
 
@@ -137,8 +155,8 @@ impl SiteHandle {
     }
 
     /// Gives it a connection that the node with this number has made to it.
-    pub fn attach(&self, from: u32, stream: BoxStream) {
-        drop(self.0.cast(Note::Attach { from, stream }));
+    pub fn attach(&self, from: u32, line: Line, stream: BoxStream) {
+        drop(self.0.cast(Note::Attach { from, line, stream }));
     }
 }
 
@@ -154,6 +172,8 @@ pub struct State {
     neighbours: Neighbours,
     /// The connections to other nodes, by their numbers.
     connections: BTreeMap<u32, Arc<Connection>>,
+    /// Those that tell when the way to another node is cut, by its number.
+    watches: BTreeMap<u32, Task>,
     /// Nodes that were connected to, or have connected, before or after they were waited for.
     connecting: bool,
     workers: Arc<BTreeMap<WorkerId, Mailbox>>,
@@ -228,6 +248,7 @@ impl Actor for Site {
             tell,
             others,
             connections: BTreeMap::new(),
+            watches: BTreeMap::new(),
             connecting: false,
             living: actors.values().copied().collect(),
             workers: Arc::new(workers),
@@ -269,13 +290,17 @@ impl State {
         match note {
             Note::Order(Order::Obey(command)) => self.obey(own, command),
             Note::Order(Order::Close) => self.close(own),
-            Note::Attach { from, stream } => self.attach(own, from, stream),
-            Note::Dialled { to, result: Ok(stream) } => self.attach(own, to.number, stream),
-            Note::Dialled { to, result: Err(refusal) } => {
+            Note::Attach { from, line: Line::Data, stream } => self.attach(own, from, stream),
+            Note::Attach { from, line: Line::Watch, stream } => self.watch(own, from, stream, false),
+            Note::Dialled { to, line: Line::Data, result: Ok(stream) } => self.attach(own, to.number, stream),
+            Note::Dialled { to, line: Line::Watch, result: Ok(stream) } => self.watch(own, to.number, stream, true),
+            Note::Dialled { to, result: Err(refusal), .. } => {
                 self.broken(format!("cannot connect to `{}`: {refusal}", self.name(to.number)));
             }
             Note::Detached { node, lost } => self.broken(format!("the connection to `{node}` was lost: {lost}")),
             Note::ConnectTimeout => self.check_connected(),
+            Note::Watch if !self.closing => self.called().for_each(|to| self.dial(own, to, Line::Watch)),
+            Note::Watch => {}
             Note::Count => {
                 self.count();
                 let own = own.clone();
@@ -304,7 +329,13 @@ impl State {
         match command {
             Command::Connect => self.connect(own),
             Command::Open => self.open(),
-            Command::Start => self.order(|_| true, || Message::Start),
+            Command::Start => {
+                self.order(|_| true, || Message::Start);
+                if self.others.is_some() {
+                    let own = own.clone();
+                    actor::later(WATCHED_AFTER, move || drop(own.cast(Note::Watch)));
+                }
+            }
             Command::StopSources => {
                 let sources = self.outline.sources.clone();
                 self.order(|vertex| sources.contains(&vertex), || Message::Stop);
@@ -324,24 +355,28 @@ impl State {
     }
 
     /// Those with a higher number are called, those with a lower one call.
+    fn called(&self) -> impl Iterator<Item = NodeId> {
+        self.neighbours.nodes().filter(|node| node.number > self.node.number)
+    }
+
     fn connect(&mut self, own: &ActorRef<Note>) {
         self.connecting = true;
-        let others = self.others.as_ref();
-        let called = self.neighbours.nodes().filter(|node| node.number > self.node.number);
-        for (to, others) in called.filter_map(|to| Some((to, others?))) {
-            let (dial, own) = (Arc::clone(&others.dial), own.clone());
-            let dialled = async move {
-                let result = dial(to).await;
-                drop(own.cast(Note::Dialled { to, result }));
-            };
-            self.executor.start(dialled);
-        }
+        self.called().for_each(|to| self.dial(own, to, Line::Data));
         if self.is_connected() {
             self.tell(Event::Connected(self.node));
         } else {
             let own = own.clone();
             actor::later(CONNECT_TIMEOUT, move || drop(own.cast(Note::ConnectTimeout)));
         }
+    }
+
+    fn dial(&self, own: &ActorRef<Note>, to: NodeId, line: Line) {
+        let Some(others) = &self.others else { return };
+        let (dial, own) = (Arc::clone(&others.dial), own.clone());
+        self.executor.start(async move {
+            let result = dial(to, line).await;
+            drop(own.cast(Note::Dialled { to, line, result }));
+        });
     }
 
     fn is_connected(&self) -> bool {
@@ -377,6 +412,17 @@ impl State {
         if self.connecting && self.is_connected() {
             self.tell(Event::Connected(self.node));
         }
+    }
+
+    fn watch(&mut self, own: &ActorRef<Note>, from: u32, stream: BoxStream, asks: bool) {
+        let (own, node) = (own.clone(), self.name(from));
+        // Not in the executor of the deployment, where user code may keep it waiting.
+        let watching = actor::task(async move {
+            if let Some(lost) = watch(stream, asks).await {
+                drop(own.cast(Note::Detached { node, lost }));
+            }
+        });
+        self.watches.insert(from, watching);
     }
 
     fn check_connected(&self) {

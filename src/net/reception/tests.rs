@@ -10,7 +10,7 @@ use crate::net::{HANDSHAKE_TIMEOUT, Mode, Simulated, Tcp, Transport, dial};
 fn reception(listener: Box<dyn Listener>) -> Reception {
     Reception::new(listener, cookie("secret"), worker, |_, purpose| match purpose {
         Purpose::Control => Ok(()),
-        Purpose::Data { .. } => Err(Refusal::new(Reason::HasMaster, "not now")),
+        _ => Err(Refusal::new(Reason::HasMaster, "not now")),
     })
 }
 

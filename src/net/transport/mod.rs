@@ -7,7 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -56,6 +58,16 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
         None
     }
 
+    /// Has the system ask that of the peer whether it is there, after `rest` without anything from it and then every
+    /// `interval`; after `times` questions without an answer the connection is lost. It does not ask while something
+    /// that was sent waits for an acknowledgement. In whole seconds; nothing where no system does that.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn probe(&self, _rest: Duration, _interval: Duration, _times: u32) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Moves it to the runtime that this is called in, whose threads then wait for what comes.
     ///
     /// # Errors
@@ -70,6 +82,13 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
 impl Stream for TcpStream {
     fn peer_address(&self) -> Option<SocketAddr> {
         self.peer_addr().ok()
+    }
+
+    fn probe(&self, rest: Duration, interval: Duration, times: u32) -> io::Result<()> {
+        sockopt::set_socket_keepalive(self, true)?;
+        sockopt::set_tcp_keepidle(self, rest)?;
+        sockopt::set_tcp_keepintvl(self, interval)?;
+        Ok(sockopt::set_tcp_keepcnt(self, times)?)
     }
 
     fn into_here(self: Box<Self>) -> io::Result<BoxStream> {

@@ -4,11 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{BoxFuture, BoxStream, Listener, Transport};
+use super::{BoxFuture, BoxStream, Listener, Stream, Transport};
 
 /// How long connecting may take, over all addresses of a host: a packet that got lost is sent again after 1 and after 3
 /// seconds.
@@ -76,10 +75,7 @@ fn is_own(stream: &TcpStream) -> bool {
 
 fn set_up(stream: TcpStream) -> io::Result<Box<TcpStream>> {
     stream.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(&stream, true)?;
-    sockopt::set_tcp_keepidle(&stream, KEEPALIVE)?;
-    sockopt::set_tcp_keepintvl(&stream, KEEPALIVE)?;
-    sockopt::set_tcp_keepcnt(&stream, PROBES)?;
+    stream.probe(KEEPALIVE, KEEPALIVE, PROBES)?;
     Ok(Box::new(stream))
 }
 

@@ -35,6 +35,8 @@ fn purposes_are_pinned() {
     let data = Purpose::Data { deployment: DeploymentId(300), from: 2 };
     assert_eq!(write_claim(&Purpose::Control), Ok(vec![0]));
     assert_eq!(write_claim(&data), Ok(vec![1, 0xac, 2, 2]));
+    let watch = Purpose::Watch { deployment: DeploymentId(300), from: 2 };
+    assert_eq!(write_claim(&watch), Ok(vec![2, 0xac, 2, 2]));
     let expect = Mode::Worker.named("worker1");
     let found = write_claim(&Claim { identity: master(), purpose: Purpose::Control, expect });
     assert_eq!(found, Ok(claim()));

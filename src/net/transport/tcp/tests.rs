@@ -45,7 +45,7 @@ fn a_connection_is_set_up() {
         let stream = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a listener");
         let stream = set_up(stream).expect("options");
         assert!(stream.nodelay().expect("an option"));
-        assert!(sockopt::socket_keepalive(&stream).expect("an option"));
-        assert_eq!(sockopt::tcp_keepidle(&stream).expect("an option"), KEEPALIVE);
+        assert!(rustix::net::sockopt::socket_keepalive(&stream).expect("an option"));
+        assert_eq!(rustix::net::sockopt::tcp_keepidle(&stream).expect("an option"), KEEPALIVE);
     });
 }
