@@ -15,8 +15,15 @@ const NOTICED: Duration = Duration::from_secs(6);
 /// How long after a process has died its master may take to say so: the system tells it at once, and then as above.
 const TOLD: Duration = Duration::from_secs(2);
 
+/// How long workers may take to find that they are cut off from each other: 6 s, or twice the 5 s that connecting may
+/// take when the deployment was so young that they had not begun to watch, and then as above.
+const FOUND: Duration = Duration::from_secs(14);
+
+/// How long a host hangs that is not to be waited for.
+const HUNG: Duration = Duration::from_secs(10);
+
 const LOST: &str = "Worker `w@host-c` disconnected";
-const UNREACHABLE: &str = "the connection to `w@host-";
+const CUT_OFF: &str = "Workflow `wordcount` failed: `w@host-b`: ";
 const FAILED: &str = "Workflow `wordcount` failed";
 
 /// A master on host-a and workers on host-b and host-c.
@@ -149,7 +156,7 @@ fn workers_are_cut_off_from_each_other() {
     let (scene, mut feed) = Scene::fed(&[]);
     let begin = scene.order(&["cut", "host-b", "host-c"]);
     feed.write_some();
-    let (cluster, far) = scene.fails(1, begin, NOTICED, UNREACHABLE);
+    let (cluster, far) = scene.fails(1, begin, FOUND, CUT_OFF);
     far.ended().with(0);
     counted_nothing(&cluster);
 }
@@ -159,7 +166,7 @@ fn workers_are_cut_off_from_each_other() {
 fn workers_that_work_hard_are_cut_off_from_each_other() {
     let scene = Scene::busy(&[]);
     let begin = scene.order(&["cut", "host-b", "host-c"]);
-    let (cluster, far) = scene.fails(1, begin, NOTICED, UNREACHABLE);
+    let (cluster, far) = scene.fails(1, begin, FOUND, CUT_OFF);
     far.ended().with(0);
     cluster.leaves_nothing();
 }
@@ -193,9 +200,6 @@ fn a_host_that_hangs_is_taken_for_dead() {
     is_left(far.ended());
     counted_nothing(&cluster);
 }
-
-/// How long a host hangs that is not to be waited for.
-const HUNG: Duration = Duration::from_secs(10);
 
 #[test]
 #[ignore = "needs hosts; see scripts/check"]
