@@ -134,6 +134,7 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// Takes in the lines that come.
+#[expect(clippy::disallowed_methods, reason = "it is joined when the program has ended")]
 fn reader(
     pipe: impl Read + Send + 'static,
     state: &Arc<(Mutex<State>, Condvar)>,
@@ -149,6 +150,7 @@ fn reader(
 }
 
 /// Waits until the program has ended and all that it wrote has been read.
+#[expect(clippy::disallowed_methods, reason = "it is joined when the program has ended")]
 fn waiter(mut child: Child, readers: [JoinHandle<()>; 2], state: &Arc<(Mutex<State>, Condvar)>) -> JoinHandle<()> {
     let state = Arc::clone(state);
     spawn(move || {
