@@ -1,5 +1,5 @@
-//! An application with a strategy of its own: `cargo run --example ring -- local -- --input FILE`. The tests run it over
-//! several nodes.
+//! An application with a strategy of its own: `cargo run --example ring -- local -- --input FILE`. The tests run it
+//! over several nodes.
 
 mod strategy;
 

@@ -114,12 +114,21 @@ fn write_batch<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(), Code
     bytes.push(form);
     bytes.extend_from_slice(&u32::try_from(records.len()).map_err(|_| too_many(HEADER))?.to_le_bytes());
     match form {
-        FORM_U64 => bytes
-            .extend(records.iter().filter_map(|r| (r as &dyn Any).downcast_ref::<u64>()).flat_map(|n| n.to_le_bytes())),
+        FORM_U64 => {
+            let slots = room(bytes, records.len() * 8).chunks_exact_mut(8);
+            for (slot, record) in slots.zip(records) {
+                if let Some(number) = (record as &dyn Any).downcast_ref::<u64>() {
+                    slot.copy_from_slice(&number.to_le_bytes());
+                }
+            }
+        }
         FORM_U64_PAIR => {
-            for (a, b) in records.iter().filter_map(|r| (r as &dyn Any).downcast_ref::<(u64, u64)>()) {
-                bytes.extend_from_slice(&a.to_le_bytes());
-                bytes.extend_from_slice(&b.to_le_bytes());
+            let slots = room(bytes, records.len() * 16).chunks_exact_mut(16);
+            for (slot, record) in slots.zip(records) {
+                if let Some((a, b)) = (record as &dyn Any).downcast_ref::<(u64, u64)>() {
+                    slot[..8].copy_from_slice(&a.to_le_bytes());
+                    slot[8..].copy_from_slice(&b.to_le_bytes());
+                }
             }
         }
         _ => {
@@ -173,19 +182,27 @@ pub fn decode_batch<T: Record>(bytes: &[u8], records: &mut Vec<T>) -> Result<(),
     if rest.len() > count * width {
         return Err(CodecError::Trailing(rest.len() - count * width));
     }
-    records.reserve(count);
-    let number = |at: usize| {
-        let mut word = [0; 8];
-        word.copy_from_slice(&rest[at..at + 8]);
-        u64::from_le_bytes(word)
-    };
     let sink: &mut dyn Any = records;
     if let Some(numbers) = sink.downcast_mut::<Vec<u64>>() {
-        numbers.extend((0..count).map(|i| number(i * 8)));
+        numbers.extend(rest.chunks_exact(8).map(number));
     } else if let Some(pairs) = sink.downcast_mut::<Vec<(u64, u64)>>() {
-        pairs.extend((0..count).map(|i| (number(i * 16), number(i * 16 + 8))));
+        pairs.extend(rest.chunks_exact(16).map(|pair| (number(&pair[..8]), number(&pair[8..]))));
     }
     Ok(())
+}
+
+/// So many zeros at the end, to be written over.
+fn room(bytes: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    let start = bytes.len();
+    bytes.resize(start + length, 0);
+    &mut bytes[start..]
+}
+
+/// Eight bytes as a number.
+fn number(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(bytes);
+    u64::from_le_bytes(word)
 }
 
 fn decode_records<T: Record>(
