@@ -268,6 +268,8 @@ impl Master {
         let (fingerprint, ears) = (workflow.fingerprint(), self.ears.clone());
         let (workflow_name, arguments) = (name.to_owned(), arguments.to_vec());
         let parts = move |deployment: DeploymentId, outline: &Outline, tell: Tell| -> WorkflowResult<Vec<Way>> {
+            // First, for workers answer at once.
+            ears.open(deployment, &tell);
             let workers: BTreeMap<_, _> =
                 outline.workers.iter().map(|(vertex, workers)| (*vertex, workers.to_vec())).collect();
             let takes_part = |node: &NodeId| workers.values().flatten().any(|worker| worker.node == *node);
@@ -294,8 +296,6 @@ impl Master {
                 send(&ToWorker::Prepare(Box::new(blueprint)));
                 ways.push(Box::new(move |order| send(&ToWorker::Order(deployment, order))));
             }
-            // Behind the telling, for what is told to a worker that goes away meanwhile may be lost with it.
-            ears.open(deployment, &tell);
             Ok(ways)
         };
         let deployment = self.runtime.deploy_on(&cluster, name, &workflow, parts)?;
