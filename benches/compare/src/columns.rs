@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fixed::Fixed;
 use crate::hash;
 use crate::text::{TextReader, for_each_hashed_word};
 
@@ -17,52 +18,78 @@ pub const COLUMN: usize = 2048;
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Column {
     text: String,
-    /// The hash of each word, and where it ends in `text`.
-    words: Vec<(u64, u32)>,
+    words: Fixed<WORD>,
 }
+
+/// Bytes that a word takes up beside its text: its hash and where it ends in the text, both little-endian.
+pub const WORD: usize = 12;
 
 impl Column {
     #[inline(always)]
     pub fn push(&mut self, hash: u64, word: &str) {
         self.text.push_str(word);
-        self.words.push((hash, self.text.len() as u32));
+        let mut bytes = [0; WORD];
+        bytes[..8].copy_from_slice(&hash.to_le_bytes());
+        bytes[8..].copy_from_slice(&(self.text.len() as u32).to_le_bytes());
+        self.words.0.push(bytes);
     }
 
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.words.len()
+        self.words.0.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.words.0.is_empty()
+    }
+
+    /// Its bytes: those of [`WORD`] for each word, and the text.
+    pub fn bytes(&self) -> (&[u8], &[u8]) {
+        (self.words.0.as_flattened(), self.text.as_bytes())
     }
 
     /// Calls `f` with each word and its hash.
     #[inline(always)]
-    pub fn for_each(&self, mut f: impl FnMut(u64, &str)) {
-        let mut start = 0;
-        for &(hash, end) in &self.words {
-            f(hash, &self.text[start..end as usize]);
-            start = end as usize;
-        }
+    pub fn for_each(&self, f: impl FnMut(u64, &str)) {
+        for_each_word(&self.words.0, &self.text, f);
     }
 
     /// The word with this number, which starts at `start`, with its hash and its end.
     #[inline(always)]
     pub fn word(&self, number: usize, start: usize) -> Option<(u64, &str, usize)> {
-        let &(hash, end) = self.words.get(number)?;
-        Some((hash, &self.text[start..end as usize], end as usize))
+        let (hash, end) = hash_and_end(self.words.0.get(number)?);
+        Some((hash, &self.text[start..end], end))
     }
 
     pub fn clear(&mut self) {
         self.text.clear();
-        self.words.clear();
+        self.words.0.clear();
     }
 
     /// Takes the words out, and leaves a column with as much room.
     fn take(&mut self) -> Column {
-        let room = Column { text: String::with_capacity(self.text.capacity()), words: Vec::with_capacity(COLUMN) };
-        std::mem::replace(self, room)
+        let (text, words) = (String::with_capacity(self.text.capacity()), Fixed(Vec::with_capacity(COLUMN)));
+        std::mem::replace(self, Column { text, words })
+    }
+}
+
+#[inline(always)]
+fn hash_and_end(bytes: &[u8; WORD]) -> (u64, usize) {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[..8]);
+    let mut end = [0; 4];
+    end.copy_from_slice(&bytes[8..]);
+    (u64::from_le_bytes(number), u32::from_le_bytes(end) as usize)
+}
+
+/// Calls `f` with each word of a text that stands in columns, and its hash.
+#[inline(always)]
+pub fn for_each_word(words: &[[u8; WORD]], text: &str, mut f: impl FnMut(u64, &str)) {
+    let mut start = 0;
+    for bytes in words {
+        let (hash, end) = hash_and_end(bytes);
+        f(hash, &text[start..end]);
+        start = end;
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Engine {
     /// Renoir with batches of one record, for latency.
     #[cfg(feature = "peers")]
     RenoirSingle,
-    /// Renoir with words in columns.
+    /// Renoir with words in columns, or pairs in runs.
     #[cfg(feature = "peers")]
     RenoirColumns,
     /// Renoir as its documentation writes it.
@@ -27,7 +27,7 @@ pub enum Engine {
     /// Timely Dataflow at its best, with records in rows.
     #[cfg(feature = "peers")]
     Timely,
-    /// Timely Dataflow with words in columns.
+    /// Timely Dataflow with words in columns, or pairs in runs.
     #[cfg(feature = "peers")]
     TimelyColumns,
     /// Timely Dataflow as its documentation writes it.
@@ -67,16 +67,40 @@ impl Engine {
         }
     }
 
-    /// Whether it has a form of the job that differs from those of its siblings.
-    pub fn runs(self, job: Job) -> bool {
+    /// Whether it has a form of the job in so many processes that differs from those of its siblings.
+    pub fn runs(self, job: Job, processes: usize) -> bool {
+        if processes > 1 && job == Job::J2 {
+            return false;
+        }
         match self {
             #[cfg(feature = "peers")]
             Engine::RenoirSingle => job == Job::J4,
             #[cfg(feature = "peers")]
-            Engine::RenoirColumns | Engine::TimelyColumns => job == Job::J1b,
+            Engine::RenoirColumns | Engine::TimelyColumns => job == Job::J1b || job == Job::J3 && processes > 1,
             #[cfg(feature = "skitter")]
             Engine::SkitterColumns => job == Job::J1b,
             _ => true,
+        }
+    }
+
+    /// Whether several processes have a master beside them.
+    pub fn has_master(self) -> bool {
+        match self {
+            #[cfg(feature = "skitter")]
+            Engine::Skitter | Engine::SkitterColumns => true,
+            _ => false,
+        }
+    }
+
+    /// By which threads, by the begin of their name, and by how many of them, one sees that two processes are connected,
+    /// when they do not say so.
+    pub fn threads_of_connections(self, job: Job) -> Option<(&'static str, usize)> {
+        match self {
+            #[cfg(feature = "peers")]
+            Engine::Renoir | Engine::RenoirSingle | Engine::RenoirColumns | Engine::RenoirDocs => {
+                Some(("demux-", renoir_engine::connections(self, job)))
+            }
+            _ => None,
         }
     }
 
@@ -89,19 +113,17 @@ impl Engine {
             #[cfg(feature = "peers")]
             Engine::RenoirSingle => renoir_engine::tuned::latency_of_single_records(run),
             #[cfg(feature = "peers")]
-            Engine::RenoirColumns => renoir_engine::tuned::word_columns(run),
+            Engine::RenoirColumns => renoir_engine::columns::run(run),
             #[cfg(feature = "peers")]
             Engine::RenoirDocs => renoir_engine::docs::run(run),
             #[cfg(feature = "peers")]
             Engine::Timely => timely_engine::rows::run(run),
             #[cfg(feature = "peers")]
-            Engine::TimelyColumns => timely_engine::columns::word_updates(run),
+            Engine::TimelyColumns => timely_engine::columns::run(run),
             #[cfg(feature = "peers")]
             Engine::TimelyDocs => timely_engine::docs::run(run),
             #[cfg(feature = "skitter")]
-            Engine::Skitter => crate::skitter_engine::run(run),
-            #[cfg(feature = "skitter")]
-            Engine::SkitterColumns => crate::skitter_engine::word_columns(run),
+            Engine::Skitter | Engine::SkitterColumns => crate::skitter_engine::run(self, run),
         }
     }
 }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::tally::Totals;
 
-/// Worker threads of each engine.
+/// Worker threads of each engine: in one process, or one each in two processes.
 pub const THREADS: usize = 2;
 /// Numbers that go through J2.
 pub const J2_RECORDS: u64 = 100_000_000;
@@ -95,7 +95,26 @@ pub struct Run {
     /// Records a second for J4.
     pub rate: u64,
     pub totals: Arc<Totals>,
+    /// Which part of the job runs here.
+    pub place: Place,
 }
+
+/// Which part of a job runs in this process.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// All of it.
+    Alone,
+    /// One of two threads.
+    Part {
+        /// 0 or 1.
+        index: usize,
+        /// The first of [`PORTS`] that each process may listen at.
+        ports: [u16; 2],
+    },
+}
+
+/// Ports that each of two processes has.
+pub const PORTS: u16 = 8;
 
 /// The maps of J2, to be run in this order.
 pub mod maps {

@@ -13,9 +13,11 @@ use crate::engines::Engine;
 use crate::jobs::Job;
 
 mod bounds;
+mod cluster;
 mod columns;
 mod engines;
 mod figures;
+mod fixed;
 mod generate;
 mod hand;
 mod hash;
@@ -24,6 +26,7 @@ mod machine;
 mod markdown;
 mod measure;
 mod pace;
+mod pairs;
 mod plan;
 mod process;
 #[cfg(feature = "peers")]
@@ -77,7 +80,20 @@ enum Command {
         /// Records a second, for J4
         #[arg(long, default_value_t = 10_000)]
         rate: u64,
+        /// In two processes of one thread each, in place of one of two
+        #[arg(long)]
+        cluster: bool,
     },
+    /// Start another program that ends with the process that has started it
+    #[command(hide = true)]
+    Leash {
+        parent: u32,
+        #[arg(last = true)]
+        program: Vec<String>,
+    },
+    /// One of the processes that `run --cluster` starts
+    #[command(hide = true)]
+    Part(cluster::part::Order),
     /// Count skewed words once and print how busy each worker was, as one line of JSON
     #[cfg(feature = "skitter")]
     Skew {
@@ -115,7 +131,12 @@ fn main() -> ExitCode {
         Command::Generate { bytes, words, exponent, output } => {
             generate::generate(&generate::Text { bytes, words, exponent }, &output).map_err(|error| error.to_string())
         }
-        Command::Run { engine, job, input, rate } => measure::run(engine, job, input, rate).and_then(print),
+        Command::Run { engine, job, input, rate, cluster } => {
+            let run = if cluster { cluster::run::run } else { measure::run };
+            run(engine, job, input, rate).and_then(print)
+        }
+        Command::Leash { parent, program } => cluster::processes::become_leashed(parent, &program),
+        Command::Part(order) => cluster::part::run(&order),
         #[cfg(feature = "skitter")]
         Command::Skew { distribution, input } => skitter_engine::skew::measure(&input, distribution).and_then(print),
         #[cfg(feature = "skitter")]

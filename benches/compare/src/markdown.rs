@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::figures::nodes::{MANY, Nodes};
 use crate::figures::{Distribution, SKEW_EXPONENT, SKEW_WORKERS, Skew, SlowSink};
 use crate::jobs::THREADS;
 use crate::measure::{Latency, Report};
@@ -19,20 +20,21 @@ pub fn render(results: &Results) -> String {
     let _ = writeln!(
         text,
         "Medians of {rounds} rounds after one to warm up; engines take turns within each round, each run in a process \
-         of its own. {THREADS} threads.\n"
+         of its own. {THREADS} threads, over two processes one each.\n"
     );
     text += "| row | | to reach | reached | |\n|---|---|---|---|---|\n";
     for bound in &results.bounds {
         let met = if bound.met { "✓" } else { "✗" };
         let _ = writeln!(text, "| {} | {} | {} | {} | {met} |", bound.row, bound.what, bound.to_reach, bound.reached);
     }
-    for row in [Row::J1a, Row::J1b, Row::J2, Row::J3, Row::J4] {
+    for row in [Row::J1a, Row::J1b, Row::J2, Row::J3, Row::J4, Row::Cluster] {
         for case in row.cases() {
             engines(&mut text, results, case);
         }
     }
     skew(&mut text, results);
     memory(&mut text, results);
+    nodes(&mut text, results);
     text
 }
 
@@ -40,6 +42,9 @@ fn engines(text: &mut String, results: &Results, case: Case) {
     let engines = results.engines(case);
     let Some(first) = results.of(case).next() else { return };
     let _ = write!(text, "\n### {}: {}", case.job.title_name(), case.job.title());
+    if case.processes > 1 {
+        *text += " over two processes";
+    }
     match case.rate {
         Some(rate) => {
             let _ = write!(text, " at {rate}/s\n\n");
@@ -55,8 +60,8 @@ fn engines(text: &mut String, results: &Results, case: Case) {
             let _ = write!(text, ", {millions:.1} M records{input}\n\n");
             *text += "| engine | seconds | min–max | M records/s | CPU s | peak MB | × hand | × best peer |\n";
             *text += "|---|--:|--:|--:|--:|--:|--:|--:|\n";
-            let hand = results.fastest(case.job, |engine| engine == "hand").map(|(_, seconds)| seconds);
-            let peer = results.fastest(case.job, is_peer).map(|(_, seconds)| seconds);
+            let hand = results.fastest(case, |engine| engine == "hand").map(|(_, seconds)| seconds);
+            let peer = results.fastest(case, is_peer).map(|(_, seconds)| seconds);
             engines.iter().for_each(|engine| throughput(text, engine, &own(results, case, engine), hand, peer));
         }
     }
@@ -143,4 +148,15 @@ fn memory(text: &mut String, results: &Results) {
         let marks = [at(0.25), at(0.5), at(0.75), at(1.0)].join(", ");
         let _ = writeln!(text, "| {name} | {millions:.1} | {seconds:.1} | {peak:.0} | {growth:.1} | {marks} |");
     }
+}
+
+fn nodes(text: &mut String, results: &Results) {
+    let Some(nodes) = &results.nodes else { return };
+    let _ = write!(text, "\n### nodes: the program `skitter`, {MANY} workers and a master\n\n");
+    *text +=
+        "| started s | deployed and done s | idle workers, % of a core | idle master, % of a core | MB of a worker |\n";
+    *text += "|--:|--:|--:|--:|--:|\n";
+    let Nodes { many_started, many_deployed, idle_workers, idle_master, worker_mb, .. } = nodes;
+    let (workers, master) = (100.0 * idle_workers, 100.0 * idle_master);
+    let _ = writeln!(text, "| {many_started:.2} | {many_deployed:.2} | {workers:.2} | {master:.2} | {worker_mb:.0} |");
 }

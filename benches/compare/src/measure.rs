@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::engines::Engine;
-use crate::jobs::{J2_RECORDS, J3_RECORDS, Job, LATENCY_SECONDS, Run};
+use crate::jobs::{J2_RECORDS, J3_RECORDS, Job, LATENCY_SECONDS, Place, Run};
 use crate::process::{cpu_seconds, peak_rss_mb};
 use crate::tally::Totals;
 
@@ -18,6 +18,9 @@ use crate::tally::Totals;
 pub struct Report {
     pub engine: String,
     pub job: String,
+    /// How many processes it ran in, a master not counted.
+    #[serde(default = "one")]
+    pub processes: usize,
     /// Records a second that J4 was to emit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -25,9 +28,9 @@ pub struct Report {
     pub records: u64,
     /// Wall time of the job.
     pub seconds: f64,
-    /// Processor time of all threads during the job.
+    /// Processor time of all threads, of all processes, during the job.
     pub cpu_seconds: f64,
-    /// The most memory that the process held.
+    /// The most memory that the process held; of several, the one that held the most.
     pub peak_rss_mb: f64,
     /// Equal for all engines that run the job on the same input.
     pub checksum: String,
@@ -49,9 +52,18 @@ pub struct Latency {
     pub due_p99: f64,
 }
 
+/// What a run has used.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    pub seconds: f64,
+    pub cpu_seconds: f64,
+    /// Of the process that held the most.
+    pub peak_rss_mb: f64,
+}
+
 /// Runs `job` on `engine`.
 pub fn run(engine: Engine, job: Job, input: Option<PathBuf>, rate: u64) -> Result<Report, String> {
-    if !engine.runs(job) {
+    if !engine.runs(job, 1) {
         return Err(format!("{} has no {}", engine.name(), job.name()));
     }
     let input = match input {
@@ -60,13 +72,21 @@ pub fn run(engine: Engine, job: Job, input: Option<PathBuf>, rate: u64) -> Resul
         None => PathBuf::new(),
     };
     let totals = Arc::new(Totals::default());
-    let run = Run { job, input, rate, totals: Arc::clone(&totals) };
+    let run = Run { job, input, rate, totals: Arc::clone(&totals), place: Place::Alone };
     let (clock, cpu) = (Instant::now(), cpu_seconds());
     engine.run(&run);
     let (seconds, cpu_seconds) = (clock.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-    Ok(Report {
+    let used = Used { seconds, cpu_seconds, peak_rss_mb: peak_rss_mb() };
+    Ok(report((engine, job, rate, 1), &totals, used, latency(&totals)))
+}
+
+/// What was measured of a run: of this engine, of this job, at this rate, in so many processes.
+pub fn report(of: (Engine, Job, u64, usize), totals: &Totals, used: Used, latency: Option<Latency>) -> Report {
+    let (engine, job, rate, processes) = of;
+    Report {
         engine: engine.name().to_owned(),
         job: job.name().to_owned(),
+        processes,
         rate: (job == Job::J4).then_some(rate),
         records: match job {
             Job::J1a => totals.sum.load(Relaxed),
@@ -75,16 +95,17 @@ pub fn run(engine: Engine, job: Job, input: Option<PathBuf>, rate: u64) -> Resul
             Job::J3 => J3_RECORDS,
             Job::J4 => rate * LATENCY_SECONDS,
         },
-        seconds,
-        cpu_seconds,
-        peak_rss_mb: peak_rss_mb(),
-        checksum: job.checksum(&totals),
+        seconds: used.seconds,
+        cpu_seconds: used.cpu_seconds,
+        peak_rss_mb: used.peak_rss_mb,
+        checksum: job.checksum(totals),
         sink_xor: totals.xor.load(Relaxed),
-        latency: latency(&totals),
-    })
+        latency,
+    }
 }
 
-fn latency(totals: &Totals) -> Option<Latency> {
+/// Percentiles of the records that have arrived in this process.
+pub fn latency(totals: &Totals) -> Option<Latency> {
     let latencies = totals.latency.lock().expect("no panic under lock");
     let latencies = latencies.as_ref()?;
     let us = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
@@ -95,4 +116,9 @@ fn latency(totals: &Totals) -> Option<Latency> {
         due_p50: us(&latencies.due, 0.5),
         due_p99: us(&latencies.due, 0.99),
     })
+}
+
+/// The processes of a report that does not say how many.
+fn one() -> usize {
+    1
 }

@@ -1,20 +1,24 @@
 //! The latency job: records that are emitted at a given rate, and how long they are under way.
 
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::{LATENCY_KEYS, LATENCY_SECONDS};
 use crate::tally::{Sink, Totals};
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Whether the source of the latency job is in this process.
+pub static EMITS: AtomicBool = AtomicBool::new(false);
 
-/// Nanoseconds since the first call in this process.
+/// Nanoseconds of the clock that all processes of a machine share.
 #[inline]
 pub fn now_ns() -> u64 {
-    START.elapsed().as_nanos() as u64
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("there is a monotonic clock");
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
 }
 
 /// A record of the latency job.
@@ -57,7 +61,10 @@ impl Pacer {
             return Due::End;
         }
         let now = now_ns();
-        let start = *self.start.get_or_insert(now);
+        let start = *self.start.get_or_insert_with(|| {
+            EMITS.store(true, Relaxed);
+            now
+        });
         let due = start + self.next * 1_000_000_000 / self.rate;
         if now < due {
             return Due::Later(due - now);

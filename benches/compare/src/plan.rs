@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 
 use crate::engines::Engine;
+use crate::figures::nodes::Nodes;
 use crate::figures::{self, Distribution, SKEW_EXPONENT, SlowSink, Start};
 use crate::generate::{Text, generate};
 use crate::machine::Machine;
@@ -38,10 +39,10 @@ pub struct Plan {
     /// Where the texts are kept; they are generated when they are not there
     #[arg(long, default_value = "target/bench")]
     data: PathBuf,
-    /// The program that `start` runs [default: `skitter` beside this one]
+    /// The program that `start` and `nodes` run [default: `skitter` beside this one]
     #[arg(long)]
     program: Option<PathBuf>,
-    /// How often `start` runs it
+    /// How often `start` and `nodes` start it
     #[arg(long, default_value_t = 20)]
     starts: usize,
     /// Where to write all that was measured, as JSON
@@ -67,6 +68,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
         skew: Vec::new(),
         memory: Vec::new(),
         start: None,
+        nodes: None,
     };
     for row in rows {
         for case in row.cases() {
@@ -76,6 +78,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
             Row::Skew => results.skew = plan.skew()?,
             Row::Memory => results.memory = plan.memory()?,
             Row::Start => results.start = Some(plan.start()?),
+            Row::Nodes => results.nodes = Some(plan.nodes()?),
             _ => {}
         }
     }
@@ -115,11 +118,11 @@ impl Plan {
     /// All rounds of one case; the engines alternate within each round.
     fn engines(&self, case: Case) -> Result<Vec<Report>, String> {
         let all = if self.engines.is_empty() { Engine::value_variants() } else { &self.engines };
-        let name = case.job.name();
+        let name = case.row();
         let mut reports: Vec<Report> = Vec::new();
         let mut checksum: Option<(&str, String)> = None;
         for round in 0..=self.runs {
-            for engine in all.iter().filter(|engine| engine.runs(case.job)) {
+            for engine in all.iter().filter(|engine| engine.runs(case.job, case.processes)) {
                 let report = self.report(case, *engine)?;
                 eprintln!("{name} {}: {:.3} s, round {round}", engine.name(), report.seconds);
                 let (first, expected) = checksum.get_or_insert_with(|| (engine.name(), report.checksum.clone()));
@@ -138,6 +141,9 @@ impl Plan {
     fn report(&self, case: Case, engine: Engine) -> Result<Report, String> {
         let mut command = this("run")?;
         command.args(["--engine", engine.name(), "--job", case.job.name()]);
+        if case.processes > 1 {
+            command.arg("--cluster");
+        }
         if let Some(rate) = case.rate {
             command.args(["--rate", &rate.to_string()]);
         }
@@ -194,11 +200,21 @@ impl Plan {
         Ok(rounds)
     }
 
-    fn start(&self) -> Result<Start, String> {
+    /// The program `skitter`.
+    fn program(&self) -> Result<PathBuf, String> {
         let beside = || Ok(std::env::current_exe()?.with_file_name("skitter"));
         let program = self.program.clone().map_or_else(beside, Ok);
-        let program = program.map_err(|error: std::io::Error| error.to_string())?;
-        let start = figures::start(&program, self.starts)?;
+        program.map_err(|error: std::io::Error| error.to_string())
+    }
+
+    fn nodes(&self) -> Result<Nodes, String> {
+        let nodes = Nodes::measure(&self.program()?, self.starts)?;
+        eprintln!("nodes: {} starts", nodes.deploying.len());
+        Ok(nodes)
+    }
+
+    fn start(&self) -> Result<Start, String> {
+        let start = figures::start(&self.program()?, self.starts)?;
         eprintln!("start: {} runs", start.seconds.len());
         Ok(start)
     }

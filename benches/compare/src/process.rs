@@ -20,8 +20,13 @@ pub fn peak_rss_mb() -> f64 {
 /// The memory that is resident now, in MB; 0 where the system has no `/proc`.
 #[cfg(feature = "skitter")]
 pub fn rss_mb() -> f64 {
+    rss_mb_of(std::process::id())
+}
+
+/// The memory of another process that is resident now, in MB; 0 where the system has no `/proc`.
+pub fn rss_mb_of(process: u32) -> f64 {
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
     let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<f64>().ok());
     pages.unwrap_or_default() * page as f64 / 1e6
 }

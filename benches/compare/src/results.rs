@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::Bound;
+use crate::figures::nodes::Nodes;
 use crate::figures::{Distribution, Memory, Skew, SlowSink, Start};
-use crate::jobs::Job;
 use crate::machine::Machine;
 use crate::measure::Report;
 use crate::rows::Case;
@@ -25,12 +25,17 @@ pub struct Results {
     pub skew: Vec<Skew>,
     pub memory: Vec<Memory>,
     pub start: Option<Start>,
+    #[serde(default)]
+    pub nodes: Option<Nodes>,
 }
 
 impl Results {
     /// The reports of one case, in the order of measuring.
     pub fn of(&self, case: Case) -> impl Iterator<Item = &Report> {
-        self.reports.iter().filter(move |report| report.job == case.job.name() && report.rate == case.rate)
+        let Case { job, rate, processes } = case;
+        let is_of =
+            move |report: &&Report| report.job == job.name() && report.rate == rate && report.processes == processes;
+        self.reports.iter().filter(is_of)
     }
 
     /// The engines that ran a case, in the order of measuring.
@@ -45,8 +50,7 @@ impl Results {
     }
 
     /// The fastest of the engines that are `wanted`, with its median time in seconds.
-    pub fn fastest(&self, job: Job, wanted: impl Fn(&str) -> bool) -> Option<(&str, f64)> {
-        let case = Case { job, rate: None };
+    pub fn fastest(&self, case: Case, wanted: impl Fn(&str) -> bool) -> Option<(&str, f64)> {
         let engines = self.engines(case).into_iter().filter(|engine| wanted(engine));
         let timed = engines.filter_map(|engine| {
             let seconds = self.of(case).filter(|report| report.engine == engine).map(|report| report.seconds);

@@ -6,6 +6,7 @@
 mod columns;
 mod latency;
 pub mod memory;
+pub mod node;
 mod numbers;
 pub mod skew;
 mod words;
@@ -13,31 +14,27 @@ mod words;
 use skitter::prelude::WorkflowBuilder;
 use skitter::runtime::{Runtime, Settings, Summary};
 
+use crate::engines::Engine;
 use crate::jobs::{Job, Run, THREADS};
 
-/// Runs the job to its end.
-pub fn run(run: &Run) {
+/// Runs the job to its end, in this process.
+pub fn run(engine: Engine, run: &Run) {
     let workflow = WorkflowBuilder::new();
-    match run.job {
-        Job::J1a => words::final_counts(&workflow, run),
-        Job::J1b => words::updates(&workflow, run),
-        Job::J2 => numbers::five_maps(&workflow, run),
-        Job::J3 => numbers::running_sums(&workflow, run),
-        Job::J4 => latency::measure(&workflow, run),
-    }
-    must_complete(run, workflow);
-}
-
-/// Runs J1b with words in columns to its end.
-pub fn word_columns(run: &Run) {
-    let workflow = WorkflowBuilder::new();
-    columns::updates(&workflow, run);
-    must_complete(run, workflow);
-}
-
-fn must_complete(run: &Run, workflow: WorkflowBuilder) {
+    describe(engine, &workflow, run);
     if let Err(error) = complete(run.job.name(), workflow) {
         panic!("{error}");
+    }
+}
+
+/// The workflow of a job.
+fn describe(engine: Engine, workflow: &WorkflowBuilder, run: &Run) {
+    match run.job {
+        Job::J1a => words::final_counts(workflow, run),
+        Job::J1b if engine == Engine::SkitterColumns => columns::updates(workflow, run),
+        Job::J1b => words::updates(workflow, run),
+        Job::J2 => numbers::five_maps(workflow, run),
+        Job::J3 => numbers::running_sums(workflow, run),
+        Job::J4 => latency::measure(workflow, run),
     }
 }
 

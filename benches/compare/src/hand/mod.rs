@@ -6,16 +6,20 @@
 
 use std::thread;
 
-use crate::jobs::{J2_RECORDS, Job, Run, THREADS, maps, share};
+use crate::jobs::{J2_RECORDS, Job, Place, Run, THREADS, maps, share};
 use crate::tally::Sink;
 
 mod exchange;
 mod latency;
 mod sums;
+mod tcp;
 mod words;
 
-/// Runs the job to its end.
+/// Runs the job to its end, or this process's part of it.
 pub fn run(run: &Run) {
+    if let Place::Part { index, ports } = run.place {
+        return tcp::run(run, index, ports);
+    }
     match run.job {
         Job::J1a => words::final_counts(run),
         Job::J1b => words::updates(run),

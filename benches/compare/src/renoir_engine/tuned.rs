@@ -2,16 +2,15 @@
 //! map for each replica instead of one closure for each key.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use compact_str::CompactString;
 use renoir::operator::{ElementGenerator, Operator, StreamElement};
 use renoir::prelude::*;
 
 use super::environment;
-use crate::columns::{Column, Columns};
+use crate::cluster::gate::Gated;
 use crate::hash::{self, FastBuild};
-use crate::jobs::{J2_RECORDS, J3_RECORDS, Job, Run, THREADS, j3_key, maps};
+use crate::jobs::{J2_RECORDS, J3_RECORDS, Job, Run, THREADS, j3_key, maps, share};
 use crate::pace::{Event, LatencySink, Pacer};
 use crate::tally::{FinalCounts, KeySums, Sink, WordCounts};
 use crate::text::{TextReader, Words, for_each_hashed_word};
@@ -36,9 +35,9 @@ pub fn latency_of_single_records(run: &Run) {
 }
 
 /// The words of the text, each read by one replica.
-fn words(run: &Run) -> impl Fn(u64, u64) -> Words + Clone + Send + use<> {
+fn words(run: &Run) -> impl Fn(u64, u64) -> Gated<Words> + Clone + Send + use<> {
     let path = run.input.clone();
-    move |index, count| Words::open(&path, index as usize, count as usize).expect("the text opens")
+    move |index, count| Gated::new(Words::open(&path, index as usize, count as usize).expect("the text opens"))
 }
 
 type Blocks = Box<dyn Iterator<Item = String> + Send>;
@@ -49,7 +48,7 @@ fn blocks(run: &Run) -> impl Fn(u64, u64) -> Blocks + Clone + Send + use<> {
     move |index, count| {
         let reader = TextReader::open(&path, index as usize, count as usize);
         let mut reader = reader.expect("the text opens");
-        Box::new(std::iter::from_fn(move || reader.fill().then(|| reader.take_block())))
+        Box::new(Gated::new(std::iter::from_fn(move || reader.fill().then(|| reader.take_block()))))
     }
 }
 
@@ -60,7 +59,7 @@ fn owner(hash: u64) -> u64 {
 
 /// The source gives blocks of lines, as `wordcount_opt` of Renoir's examples gives lines.
 fn final_counts(run: &Run) {
-    let env = environment();
+    let env = environment(run);
     let totals = run.totals.clone();
     env.stream_par_iter(blocks(run))
         .batch_mode(BatchMode::fixed(BATCH))
@@ -108,7 +107,7 @@ fn aggregate<Op: Operator>(
 }
 
 fn word_updates(run: &Run) {
-    let env = environment();
+    let env = environment(run);
     let mut counts = WordCounts::default();
     let mut sink = Sink::new(&run.totals);
     env.stream_par_iter(words(run))
@@ -124,43 +123,8 @@ fn word_updates(run: &Run) {
     env.execute_blocking();
 }
 
-/// J1b with words in columns, each a record and a batch.
-pub fn word_columns(run: &Run) {
-    let env = environment();
-    let path = run.input.clone();
-    let columns = move |index: u64, count: u64| {
-        let columns = Columns::open(&path, index as usize, count as usize).expect("the text opens");
-        // Renoir clones what it sends; of an `Arc`, that is nothing.
-        columns.map(|(owner, column)| (owner as u64, Arc::new(column)))
-    };
-    let mut counts = WordCounts::default();
-    let mut sink = Sink::new(&run.totals);
-    let mut current: Option<Arc<Column>> = None;
-    let (mut number, mut start) = (0, 0);
-    env.stream_par_iter(columns)
-        .batch_mode(BatchMode::single())
-        .repartition_by(Replication::Unlimited, |(owner, _)| *owner)
-        .rich_map_custom(move |mut input| {
-            loop {
-                if let Some(column) = &current {
-                    if let Some((hash, word, end)) = column.word(number, start) {
-                        (number, start) = (number + 1, end);
-                        return StreamElement::Item(counts.add(hash, word, 1));
-                    }
-                    current = None;
-                }
-                match input.next() {
-                    StreamElement::Item((_, column)) => (current, number, start) = (Some(column), 0, 0),
-                    other => return other.map(|_| 0),
-                }
-            }
-        })
-        .for_each(move |count| sink.update(count));
-    env.execute_blocking();
-}
-
 fn five_maps(run: &Run) {
-    let env = environment();
+    let env = environment(run);
     let mut sink = Sink::new(&run.totals);
     env.stream_par_iter(0..J2_RECORDS)
         .map(maps::triple)
@@ -175,10 +139,11 @@ fn five_maps(run: &Run) {
 }
 
 fn sums(run: &Run) {
-    let env = environment();
+    let env = environment(run);
     let mut sums = KeySums::new(&run.totals);
     let mut sink = Sink::new(&run.totals);
-    env.stream_par_iter(0..J3_RECORDS)
+    let numbers = |index, count| Gated::new(share(J3_RECORDS, index as usize, count as usize));
+    env.stream_par_iter(numbers)
         .batch_mode(BatchMode::fixed(BATCH))
         .map(|value| (j3_key(value), value))
         .repartition_by(Replication::Unlimited, |&(key, _)| owner(hash::of_number(key)))
@@ -188,10 +153,10 @@ fn sums(run: &Run) {
 }
 
 fn latency(run: &Run, batches: BatchMode) {
-    let env = environment();
+    let env = environment(run);
     let mut counts: HashMap<u64, u64, FastBuild> = HashMap::default();
     let mut sink = LatencySink::new(&run.totals);
-    env.stream_iter(Pacer::new(run.rate))
+    env.stream_iter(Gated::new(Pacer::new(run.rate)))
         .batch_mode(batches)
         .repartition_by(Replication::Unlimited, |event| owner(hash::of_number(event.key)))
         .rich_map_custom(move |mut input| -> StreamElement<(Event, u64)> {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use timely::worker::Worker;
 use timely::{CommunicationConfig, Config, WorkerConfig};
 
-use crate::jobs::{Run, THREADS};
+use crate::cluster::gate;
+use crate::jobs::{Place, Run, THREADS};
 
 pub mod columns;
 pub mod docs;
@@ -18,8 +19,20 @@ mod source;
 /// Runs `dataflow` on each worker, then the workers until all dataflows have ended.
 fn execute(run: &Run, dataflow: impl Fn(&mut Worker, &Run) + Send + Sync + 'static) {
     let run = Arc::new(run.clone());
-    let config = Config { communication: CommunicationConfig::Process(THREADS), worker: WorkerConfig::default() };
+    let communication = match run.place {
+        Place::Alone => CommunicationConfig::Process(THREADS),
+        // As by the options `-w 1 -n 2 -p <index> -h <file>`.
+        Place::Part { index, ports } => CommunicationConfig::Cluster {
+            threads: 1,
+            process: index,
+            addresses: ports.map(|port| format!("127.0.0.1:{port}")).into(),
+            report: false,
+            zerocopy: false,
+        },
+    };
+    let config = Config { communication, worker: WorkerConfig::default() };
     let guards = timely::execute(config, move |worker| {
+        gate::pass();
         dataflow(worker, &run);
         while worker.has_dataflows() {
             worker.step_or_park(None);

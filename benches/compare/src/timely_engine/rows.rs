@@ -187,10 +187,12 @@ fn latency(worker: &mut Worker, run: &Run) {
     let mut sink = LatencySink::new(&run.totals);
     worker.dataflow::<u64, _, _>(|scope| {
         let events = parts::<CapacityContainerBuilder<Vec<Event>>, _>(scope, move |time, output| {
+            if !is_source {
+                return false;
+            }
             let mut session = output.session(time);
             loop {
                 match pacer.poll() {
-                    _ if !is_source => return false,
                     Due::Event(event) => session.give(event),
                     Due::Later(_) => return true,
                     Due::End => return false,

@@ -1,5 +1,7 @@
 //! Figures that have a bound and no peer: what is measured of Skitter alone.
 
+pub mod nodes;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
