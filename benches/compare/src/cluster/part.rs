@@ -54,7 +54,7 @@ pub struct Order {
     #[arg(long)]
     pub role: Role,
     /// The first port of each of the two
-    #[arg(long, num_args = 2, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',')]
     pub ports: Vec<u16>,
     /// The process that has started it, and that it ends with
     #[arg(long)]
