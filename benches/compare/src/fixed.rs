@@ -37,3 +37,20 @@ impl<const N: usize> Visitor<'_> for Bytes<N> {
         }
     }
 }
+
+#[cfg(all(test, feature = "skitter"))]
+mod tests {
+    use skitter::codec::{decode_batch, encode_batch};
+
+    use super::*;
+
+    #[test]
+    fn records_travel_as_they_are() {
+        let (mut bytes, mut found) = (Vec::new(), Vec::new());
+        encode_batch(&[Fixed(vec![[1, 2, 3], [4, 5, 6]]), Fixed(Vec::new())], &mut bytes).expect("written");
+        decode_batch::<Fixed<3>>(&bytes, &mut found).expect("read");
+        assert_eq!([&found[0].0[..], &found[1].0], [&[[1, 2, 3], [4, 5, 6]][..], &[]]);
+        found.clear();
+        assert!(decode_batch::<Fixed<4>>(&bytes, &mut Vec::new()).is_err());
+    }
+}

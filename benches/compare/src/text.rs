@@ -3,12 +3,14 @@
 //! All engines in their best form share this module, so that they differ in what they do with the
 //! words and not in how they find them. Words are what `str::split_whitespace` says.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hash;
 
@@ -181,7 +183,7 @@ pub fn for_each_hashed_word(block: &str, mut f: impl FnMut(u64, &str)) {
 
 /// A word with its hash, which is cheapest to find while the word still stands in its block: there
 /// [`hash::of_word_at`] needs no branch on its length.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HashedWord {
     pub hash: u64,
     pub text: CompactString,
@@ -191,6 +193,52 @@ impl HashedWord {
     #[inline(always)]
     pub fn new(hash: u64, word: &str) -> HashedWord {
         HashedWord { hash, text: CompactString::new(word) }
+    }
+}
+
+/// Bytes of the hash, which stand before those of the text.
+const HASH: usize = 8;
+/// Bytes of a word that need no memory of their own while they are put together.
+const SHORT: usize = 32;
+
+impl Serialize for HashedWord {
+    /// One run of bytes: a hash is a long number, of which postcard makes ten bytes one by one.
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (hash, text) = (self.hash.to_le_bytes(), self.text.as_bytes());
+        let mut short = [0; SHORT];
+        match short.get_mut(..HASH + text.len()) {
+            Some(bytes) => {
+                bytes[..HASH].copy_from_slice(&hash);
+                bytes[HASH..].copy_from_slice(text);
+                serializer.serialize_bytes(bytes)
+            }
+            None => serializer.serialize_bytes(&[&hash, text].concat()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HashedWord {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HashedWord, D::Error> {
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = HashedWord;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a hash and a text")
+    }
+
+    #[inline]
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<HashedWord, E> {
+        let (hash, text) = bytes.split_first_chunk::<HASH>().ok_or_else(|| E::custom("a hash is too short"))?;
+        let text = CompactString::from_utf8(text).map_err(E::custom)?;
+        Ok(HashedWord { hash: u64::from_le_bytes(*hash), text })
     }
 }
 
@@ -253,6 +301,17 @@ mod tests {
             let text = format!("ab{}cd", char::from(byte));
             assert_eq!(words(&text), text.split_whitespace().collect::<Vec<_>>());
         }
+    }
+
+    #[cfg(feature = "skitter")]
+    #[test]
+    fn words_travel_with_their_hashes() {
+        let words: Vec<_> =
+            ["", "a", "für", &"x".repeat(100)].map(|word| HashedWord::new(word.len() as u64, word)).into();
+        let (mut bytes, mut found) = (Vec::new(), Vec::new());
+        skitter::codec::encode_batch(&words, &mut bytes).expect("written");
+        skitter::codec::decode_batch::<HashedWord>(&bytes, &mut found).expect("read");
+        assert_eq!(found, words);
     }
 
     #[test]

@@ -132,3 +132,33 @@ fn or_nothing(result: Result<usize>) -> Result<usize> {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn two_that_send_more_than_the_system_holds_do_not_wait_for_each_other() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let exchange = |stream: TcpStream, from: u8| {
+            let (mut peer, mut found) = (Peer::new(stream), 0u64);
+            let mut receive = |records: &[u8], text: &str| {
+                assert!(records.iter().all(|byte| *byte == 1 - from) && text.bytes().all(|byte| byte == b'x'));
+                found += records.len() as u64 + text.len() as u64;
+            };
+            let (records, text) = (vec![from; 100_000], "x".repeat(7));
+            for _ in 0..500 {
+                peer.send(&records, text.as_bytes(), &mut receive);
+            }
+            peer.finish(&mut receive);
+            assert_eq!(found, 500 * 100_007);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| exchange(TcpStream::connect(address).expect("connected"), 1));
+            exchange(listener.accept().expect("accepted").0, 0);
+        });
+    }
+}
