@@ -92,8 +92,8 @@ impl Engine {
         }
     }
 
-    /// By which threads, by the begin of their name, and by how many of them, one sees that two processes are connected,
-    /// when they do not say so.
+    /// By which threads, by the begin of their name, and by how many of them, one sees that two processes are
+    /// connected, when they do not say so.
     pub fn threads_of_connections(self, job: Job) -> Option<(&'static str, usize)> {
         match self {
             #[cfg(feature = "peers")]

@@ -54,8 +54,8 @@ impl Processes {
         Processes { children: Vec::new(), say, heard }
     }
 
-    /// Starts a process and listens to what it says on stdout; on stderr, too, if `log`, which otherwise is that of this
-    /// process. Returns its place.
+    /// Starts a process and listens to what it says on stdout; on stderr, too, if `log`, which otherwise is that of
+    /// this process. Returns its place.
     ///
     /// # Errors
     /// When it cannot be started.

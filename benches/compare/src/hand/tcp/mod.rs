@@ -1,8 +1,8 @@
 //! Jobs over two processes, by hand: the practical limit over TCP.
 //!
-//! Each process has one thread. It is source and keyed stage in one, as are the threads of one process; and it reads and
-//! writes, by calls that never block, so that neither process can wait for the other one for ever, and none of the two
-//! processors has to change between threads.
+//! Each process has one thread. It is source and keyed stage in one, as are the threads of one process; and it reads
+//! and writes, by calls that never block, so that neither process can wait for the other one for ever, and none of the
+//! two processors has to change between threads.
 
 mod latency;
 mod peer;
