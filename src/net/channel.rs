@@ -5,6 +5,9 @@
 //! | 4 | length of the rest, the high byte first, at most [`MAX_MESSAGE`] |
 //! | 1 | 0 heartbeat, 1 message |
 //! | | the message in postcard |
+//!
+//! Who hears the peer and has said nothing for a while answers at once. So two nodes that are at rest wake up together,
+//! twice a second, and not each by its own clock.
 
 use std::io;
 use std::marker::PhantomData;
@@ -13,8 +16,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 
 use super::transport::{BoxReader, BoxWriter};
@@ -110,8 +113,11 @@ pub fn channel<Out: Record, In: Record>(
     let (reader, writer) = Stream::into_halves(stream);
     let (queue, queued) = mpsc::channel(MAX_QUEUED);
     let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
-    let receiver = Receiver { reader, frames: frames(), bytes: BytesMut::new(), ended: false, messages: PhantomData };
-    let courier = Courier { writer, queued, heartbeat, frames: frames(), bytes: BytesMut::new() };
+    let heard = Arc::new(Notify::new());
+    let hears = Arc::clone(&heard);
+    let receiver =
+        Receiver { reader, frames: frames(), bytes: BytesMut::new(), hears, ended: false, messages: PhantomData };
+    let courier = Courier { writer, queued, heartbeat, frames: frames(), bytes: BytesMut::new(), heard };
     (Sender { queue, room, messages: PhantomData }, receiver, courier)
 }
 
@@ -196,6 +202,8 @@ pub struct Receiver<M> {
     reader: BoxReader,
     frames: LengthDelimitedCodec,
     bytes: BytesMut,
+    /// For the courier, which may answer.
+    hears: Arc<Notify>,
     ended: bool,
     messages: PhantomData<fn() -> M>,
 }
@@ -224,6 +232,7 @@ impl<M: Record> Receiver<M> {
         if self.reader.read_buf(&mut self.bytes).await? == 0 {
             return if self.bytes.is_empty() { Ok(None) } else { Err(ChannelError::CutOff) };
         }
+        self.hears.notify_one();
         Ok(Some(self.decode()?.unwrap_or(Frame::Heartbeat)))
     }
 
@@ -252,21 +261,37 @@ pub struct Courier {
     heartbeat: Duration,
     frames: LengthDelimitedCodec,
     bytes: BytesMut,
+    /// The peer was heard.
+    heard: Arc<Notify>,
+}
+
+/// What a courier does next.
+enum Next {
+    Send(Queued),
+    End,
+    Beat,
+    Answer,
 }
 
 impl Courier {
-    /// Sends what comes into the queue, in order, and a heartbeat whenever nothing has come for so long. Ends when all
-    /// senders are dropped, after the last message and the end of the stream for the peer. When it ends, or is dropped,
+    /// Sends what comes into the queue, in order, and a heartbeat whenever nothing has come for so long, or for half of
+    /// that when the peer is heard. Ends when all senders are dropped, after the last message and the end of the stream for the peer. When it ends, or is dropped,
     /// senders are told that the channel has ended.
     ///
     /// # Errors
     /// When the connection is lost, or the peer takes nothing for [`STALL_TIMEOUT`].
     pub async fn run(mut self) -> Result<(), ChannelError> {
+        let (mut sent, mut due) = (Instant::now(), Instant::now() + self.heartbeat);
         loop {
-            match timeout(self.heartbeat, self.queued.recv()).await {
-                Ok(Some(first)) => self.gather(first)?,
-                Ok(None) => return in_time(self.writer.shutdown()).await,
-                Err(_) => self.frames.encode(Bytes::from_static(&[TAG_HEARTBEAT]), &mut self.bytes)?,
+            let next = self.next(sent, due).await;
+            // One of two that answer each other waits longer, or both would beat at the same moment.
+            let patience = if matches!(next, Next::Answer) { self.heartbeat * 3 / 2 } else { self.heartbeat };
+            match next {
+                Next::Send(first) => self.gather(first)?,
+                Next::End => return in_time(self.writer.shutdown()).await,
+                Next::Beat | Next::Answer => {
+                    self.frames.encode(Bytes::from_static(&[TAG_HEARTBEAT]), &mut self.bytes)?;
+                }
             }
             let long = self.bytes.len() > 2 * CHUNK;
             while !self.bytes.is_empty() {
@@ -277,6 +302,19 @@ impl Courier {
                 self.bytes = BytesMut::new();
             }
             in_time(self.writer.flush()).await?;
+            sent = Instant::now();
+            due = sent + patience;
+        }
+    }
+
+    async fn next(&mut self, sent: Instant, due: Instant) -> Next {
+        loop {
+            tokio::select! {
+                biased;
+                queued = self.queued.recv() => return queued.map_or(Next::End, Next::Send),
+                () = sleep_until(due) => return Next::Beat,
+                () = self.heard.notified() => if sent.elapsed() >= self.heartbeat / 2 { return Next::Answer },
+            }
         }
     }
 

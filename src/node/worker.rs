@@ -16,8 +16,7 @@ use super::{NodeFailure, NodeSettings, Signals};
 use crate::actor::{self, Task};
 use crate::id::NodeAddress;
 use crate::net::{
-    Cause, Command, Event, HANDSHAKE_TIMEOUT, HEARTBEAT, Identity, Membership, Mode, Purpose, Reason, Refusal, SILENCE,
-    Session,
+    Cause, Command, Event, HANDSHAKE_TIMEOUT, Identity, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session,
 };
 use crate::runtime::{Report, Runtime, SiteEvent};
 use crate::telemetry::events;
@@ -34,6 +33,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Sessions and messages that wait to be looked at; who sends more waits.
 const QUEUE: usize = 64;
+
+/// How long after its master was heard a worker looks whether that is silent: longer than from one heartbeat to the next,
+/// so that it sleeps while all is well, and less than [`LONGEST_STEP`](crate::net::LONGEST_STEP).
+const LOOK: Duration = Duration::from_millis(750);
 
 /// What a worker node is to do.
 #[derive(Clone, Debug, Default)]
@@ -156,7 +159,7 @@ impl Worker {
         let _serving = actor::task(async move { endpoint.serve(listener, admit, come).await });
         let _known = actor::task(async move { events::name_lost(&lease.run().await.detail) });
         let mut joining = self.join(dialled.clone());
-        let mut tick = interval(HEARTBEAT);
+        let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let next = tokio::select! {
@@ -166,7 +169,11 @@ impl Worker {
                     self.leave().await;
                     return Ok(());
                 }
-                Some((number, heard)) = self.heard.recv() => self.hear(number, heard),
+                Some((number, heard)) = self.heard.recv() => {
+                    // A master that is heard needs no look.
+                    tick.reset();
+                    self.hear(number, heard)
+                }
                 Some(session) = sessions.recv() => self.meet(session),
                 _ = tick.tick() => self.look(),
             };

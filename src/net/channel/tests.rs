@@ -50,6 +50,32 @@ async fn who_has_nothing_to_say_shows_that_it_lives() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_hears_the_other_one_answers_at_once() {
+    let (here, there) = duplex(1000);
+    let (_here, mut one, leads) = channel::<u8, u8>(Box::new(here), HEARTBEAT);
+    let (_there, mut other, follows) = channel::<u8, u8>(Box::new(there), HEARTBEAT);
+    let start = Instant::now();
+    let hears = async {
+        for beat in 1..10 {
+            assert_eq!(other.recv().await.expect("a peer"), Some(Frame::Heartbeat));
+            assert_eq!(start.elapsed(), HEARTBEAT * beat, "by the clock of one of them");
+            assert_eq!(one.recv().await.expect("a peer"), Some(Frame::Heartbeat));
+            assert_eq!(start.elapsed(), HEARTBEAT * beat, "in answer");
+        }
+    };
+    let follows = async {
+        tokio::time::sleep(HEARTBEAT / 5).await;
+        follows.run().await
+    };
+    tokio::select! {
+        biased;
+        () = hears => {}
+        ended = leads.run() => panic!("{ended:?}"),
+        ended = follows => panic!("{ended:?}"),
+    }
+}
+
 #[tokio::test]
 async fn messages_of_any_size_arrive_in_order() {
     let (here, there) = duplex(10_000);
