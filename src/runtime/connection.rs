@@ -23,12 +23,25 @@ use crate::id::WorkerId;
 use crate::net::{BoxReader, BoxWriter};
 use crate::workflow::Batch;
 
-/// Batches that may be under way from a sender to a receiver on another node: as many as are sent while the first one's
-/// credit comes back over a network of 1 ms at 500 MB/s; 512 KiB with full batches.
-pub const REMOTE_WINDOW: usize = 16;
+/// Most batches that may be under way from a sender to a receiver on another node: 2 MiB with full batches. With a
+/// quarter of it two nodes of one core each waited for each other a fifth of their time.
+pub const REMOTE_WINDOW: usize = 64;
+
+/// Batches that may be under way to a receiver from all workers of a vertex on other nodes, as far as the window of each
+/// of them does not get too small: 4 MiB with full batches.
+const SHARED_WINDOW: usize = 2 * REMOTE_WINDOW;
+
+/// Fewest batches that may be under way: as many as are sent while the first one's credit comes back over a network of
+/// half a millisecond at 500 MB/s.
+const LEAST_WINDOW: usize = 8;
 
 /// Credit that is owed before it is given back, so that it costs a small frame for every fourth batch.
-const GIVEN_BACK_AT: usize = REMOTE_WINDOW / 4;
+const GIVEN_BACK_AT: usize = LEAST_WINDOW / 2;
+
+/// How many batches may be under way to a receiver on another node from one of so many workers of a vertex.
+pub fn remote_window(workers: usize) -> usize {
+    (SHARED_WINDOW / workers.max(1)).clamp(LEAST_WINDOW, REMOTE_WINDOW)
+}
 
 /// What is asked of the system at once, in bytes: a few batches.
 const CHUNK: usize = 256 * 1024;
@@ -198,7 +211,7 @@ impl Connection {
         let window = locked(&self.windows).get(&(header.to, header.link)).cloned();
         let window = window.ok_or_else(|| violation("credit for a link that is not there", header))?;
         for _ in 0..batches {
-            if window.free() >= REMOTE_WINDOW {
+            if window.is_whole() {
                 return Err(violation("more credit than was taken", header));
             }
             window.give_back(None);

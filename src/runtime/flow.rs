@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::connection::{Connection, REMOTE_WINDOW};
+use super::connection::{Connection, remote_window};
 use super::window::{WINDOW, Window};
 use super::wire::{Header, Kind};
 use super::worker::{Credit, Message, Parcel};
@@ -119,14 +119,16 @@ struct Links {
 #[derive(Clone)]
 pub struct Flow {
     from: WorkerId,
+    /// Batches that may be under way to a worker of another node.
+    remote: usize,
     links: Arc<Mutex<Links>>,
     given_up: Arc<AtomicBool>,
 }
 
 impl Flow {
-    /// A worker without links. `given_up` is set when the deployment is, so that nobody waits any more.
-    pub fn new(from: WorkerId, given_up: Arc<AtomicBool>) -> Self {
-        Flow { from, links: Arc::default(), given_up }
+    /// One of so many workers of its vertex, without links. `given_up` is set when the deployment is, so that nobody waits any more.
+    pub fn new(from: WorkerId, workers: usize, given_up: Arc<AtomicBool>) -> Self {
+        Flow { from, remote: remote_window(workers), links: Arc::default(), given_up }
     }
 
     fn lock(&self) -> MutexGuard<'_, Links> {
@@ -141,7 +143,7 @@ impl Flow {
             let (own, number) = (own.clone(), links.links.len() as u32);
             let permits = match to {
                 Way::Here(_) => WINDOW,
-                Way::There(..) => REMOTE_WINDOW,
+                Way::There(..) => self.remote,
             };
             let window = Arc::new(Window::new(permits, move || own.send(Message::Wake)));
             if let Way::There(connection, _) = to {

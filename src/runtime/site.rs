@@ -219,7 +219,7 @@ impl Actor for Site {
                 all.push(Arguments {
                     id,
                     stage: stage.clone(),
-                    flow: Flow::new(id, Arc::clone(&given_up)),
+                    flow: Flow::new(id, stage.workers.len(), Arc::clone(&given_up)),
                     progress: progress.get(&id).cloned().unwrap_or_default(),
                     census: census.clone(),
                     tell: Arc::new(move |event| told(Report::Event(event))),

@@ -84,6 +84,11 @@ impl Window {
         }
     }
 
+    /// Whether no permit is taken.
+    pub fn is_whole(&self) -> bool {
+        self.free() >= self.permits
+    }
+
     /// Permits that are left.
     pub fn free(&self) -> usize {
         self.free.load(Ordering::SeqCst)

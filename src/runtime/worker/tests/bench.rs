@@ -198,7 +198,7 @@ impl Bench {
         let calls = Arc::new(Calls::default());
         let recipe = Arc::new(Recipe { origin: kind.origin, peers: kind.peers, stage: Mutex::new(None) });
         let (id, waiting) = (WorkerId { vertex: VertexId(1), index: 0 }, Arc::new(AtomicUsize::new(0)));
-        let flow = Flow::new(id, Arc::default());
+        let flow = Flow::new(id, 1, Arc::default());
         let events = tell.clone();
         let arguments = Arguments {
             id,
