@@ -85,7 +85,7 @@ impl Failure {
             Failure::Output { .. } | Failure::Start(_) | Failure::Draw(_) => 1,
             Failure::Node(NodeFailure::Start(_) | NodeFailure::Deployment { .. }) => 1,
             Failure::Arguments(_) | Failure::Usage(_) => 2,
-            Failure::Node(NodeFailure::Unreachable(_)) => 3,
+            Failure::Node(NodeFailure::Unreachable(_) | NodeFailure::NameTaken(_)) => 3,
             Failure::Node(NodeFailure::MasterLost | NodeFailure::WorkersLost) => 4,
             Failure::Config(_) => 5,
         }
@@ -115,6 +115,7 @@ mod tests {
             (NodeFailure::Start("no".to_owned()), 1),
             (deployment, 1),
             (NodeFailure::Unreachable(Vec::new()), 3),
+            (NodeFailure::NameTaken("no".to_owned()), 3),
             (NodeFailure::MasterLost, 4),
             (NodeFailure::WorkersLost, 4),
         ] {

@@ -10,6 +10,9 @@ pub enum NodeFailure {
     /// It cannot start.
     #[error("cannot start: {0}")]
     Start(String),
+    /// It cannot start, because another node of its host has its name.
+    #[error("cannot start: {0}")]
+    NameTaken(String),
     /// Nodes that a master needs cannot be reached, or refuse; each by the address that was given.
     #[error("{}", unreachable(.0))]
     Unreachable(Vec<(String, Refusal)>),

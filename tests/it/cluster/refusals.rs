@@ -66,8 +66,11 @@ fn another_build_is_refused() {
 fn two_nodes_of_one_name_do_not_start() {
     let host = Host::new();
     let _worker = host.worker("w1", &[]);
-    let second = host.start(["worker", "start", "--name", "w1"]).ended().expect(1);
-    assert!(second.stderr.contains("name_taken"), "{}", second.stderr);
+    let second = host.start(["worker", "start", "--name", "w1"]).ended().expect(3);
+    assert!(second.stderr.contains("`w1@localhost`") && second.stderr.contains("name_taken"), "{}", second.stderr);
+    // A master is a node as any other.
+    let third = host.master(&["--name", "w1", "--no-deploy"]).expect(3);
+    assert!(third.stderr.contains("name_taken"), "{}", third.stderr);
 }
 
 /// Something that is no node answers: a web server, for example.
