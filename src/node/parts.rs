@@ -44,6 +44,22 @@ impl Outbox {
     }
 }
 
+/// By which of its hosts each node was reached. Those that lead nowhere are not tried again, because a way that is cut
+/// is to be found before another one is looked for: each takes up to five seconds.
+#[derive(Default)]
+struct Found(Mutex<BTreeMap<u32, String>>);
+
+impl Found {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hosts to try.
+    fn hosts(&self, node: &Neighbour) -> Vec<String> {
+        self.lock().get(&node.id.number).map_or_else(|| node.hosts.clone(), |host| vec![host.clone()])
+    }
+}
+
 struct Part {
     site: SiteHandle,
     nodes: Arc<BTreeMap<u32, Neighbour>>,
@@ -81,15 +97,15 @@ impl Parts {
         let others = Others {
             names: nodes.iter().map(|(number, node)| (*number, node.name.to_string())).collect(),
             dial: {
-                let (endpoint, nodes) = (Arc::clone(endpoint), Arc::clone(&nodes));
+                let (endpoint, nodes, found) = (Arc::clone(endpoint), Arc::clone(&nodes), Arc::new(Found::default()));
                 let from = node.number;
                 Arc::new(move |to: NodeId, line: Line| -> BoxFuture<'static, Result<BoxStream, Refusal>> {
-                    let (endpoint, nodes) = (Arc::clone(&endpoint), Arc::clone(&nodes));
+                    let (endpoint, nodes, found) = (Arc::clone(&endpoint), Arc::clone(&nodes), Arc::clone(&found));
                     let purpose = match line {
                         Line::Data => Purpose::Data { deployment, from },
                         Line::Watch => Purpose::Watch { deployment, from },
                     };
-                    Box::pin(async move { dial(&endpoint, nodes.get(&to.number), purpose).await })
+                    Box::pin(async move { dial(&endpoint, nodes.get(&to.number), &found, purpose).await })
                 })
             },
         };
@@ -155,14 +171,22 @@ impl Parts {
 }
 
 /// Connects to a node by whichever of its hosts is right.
-async fn dial(endpoint: &Endpoint, node: Option<&Neighbour>, purpose: Purpose) -> Result<BoxStream, Refusal> {
+async fn dial(
+    endpoint: &Endpoint,
+    node: Option<&Neighbour>,
+    found: &Found,
+    purpose: Purpose,
+) -> Result<BoxStream, Refusal> {
     let unknown = || Refusal::new(Reason::NotConnected, "the master has not said where it is");
     let node = node.ok_or_else(unknown)?;
     let mut refused = unknown();
-    for host in &node.hosts {
+    for host in found.hosts(node) {
         let address = NodeAddress { name: node.name.name().to_owned(), host: host.clone(), port: Some(node.port) };
         match endpoint.dial(&address, purpose, Mode::Worker).await {
-            Ok(session) if session.peer.incarnation == node.incarnation => return Ok(session.stream),
+            Ok(session) if session.peer.incarnation == node.incarnation => {
+                found.lock().insert(node.id.number, host);
+                return Ok(session.stream);
+            }
             Ok(_) => refused = Refusal::new(Reason::DeclaredDead, "it was started anew since the master saw it"),
             Err(refusal) => refused = refusal,
         }

@@ -15,9 +15,9 @@ const NOTICED: Duration = Duration::from_secs(6);
 /// How long after a process has died its master may take to say so: the system tells it at once, and then as above.
 const TOLD: Duration = Duration::from_secs(2);
 
-/// How long workers may take to find that they are cut off from each other: 6 s, or twice the 5 s that connecting may
-/// take when the deployment was so young that they had not begun to watch, and then as above.
-const FOUND: Duration = Duration::from_secs(14);
+/// How long workers may take to find that they are cut off from each other: 6 s, or a second and the 5 s that
+/// connecting may take when the deployment was so young that they had not begun to watch, and then as above.
+const FOUND: Duration = Duration::from_secs(9);
 
 /// How long a host hangs that is not to be waited for.
 const HUNG: Duration = Duration::from_secs(10);
