@@ -43,6 +43,9 @@ pub fn remote_window(workers: usize) -> usize {
     (SHARED_WINDOW / workers.max(1)).clamp(LEAST_WINDOW, REMOTE_WINDOW)
 }
 
+/// Most frames of credit for a link that wait to be sent, if its sender keeps to its credit.
+const MOST_CREDITS: usize = REMOTE_WINDOW / GIVEN_BACK_AT;
+
 /// What is asked of the system at once, in bytes: a few batches.
 const CHUNK: usize = 256 * 1024;
 
@@ -107,6 +110,8 @@ pub struct Connection {
     node: String,
     out: Mutex<Outgoing>,
     ready: Notify,
+    /// Frames of credit among what waits to be sent.
+    credits: AtomicUsize,
     /// Credit of workers of this node, by worker and link.
     windows: Mutex<HashMap<(WorkerId, u32), Arc<Window>, StableBuildHasher>>,
 }
@@ -124,7 +129,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Connection {
     /// A connection to a node of this name.
     pub fn new(node: String) -> Arc<Connection> {
-        Arc::new(Connection { node, out: Mutex::default(), ready: Notify::new(), windows: Mutex::default() })
+        let (out, windows) = (Mutex::default(), Mutex::default());
+        Arc::new(Connection { node, out, ready: Notify::new(), credits: AtomicUsize::new(0), windows })
     }
 
     /// The name of the other node.
@@ -161,6 +167,7 @@ impl Connection {
     }
 
     fn send_credit(&self, header: Header, batches: usize) {
+        self.credits.fetch_add(1, Ordering::AcqRel);
         self.send(header, &(batches as u32).to_le_bytes());
     }
 
@@ -190,6 +197,7 @@ impl Connection {
             let closing = {
                 let mut out = locked(&self.out);
                 std::mem::swap(&mut out.bytes, &mut sending);
+                self.credits.store(0, Ordering::Release);
                 out.closing
             };
             if !sending.is_empty() {
@@ -340,12 +348,17 @@ impl Reader {
             mailbox.send(Message::End);
             return Ok(());
         }
-        if !link.returns.take() {
+        let returns = Arc::clone(&link.returns);
+        if !returns.take() {
             return Err(violation("more batches than it has credit for", header));
+        }
+        // It can only know of credit that it has taken; and what it does not take waits here, in memory.
+        if self.connection.credits.load(Ordering::Acquire) > links.len() * MOST_CREDITS {
+            return Err(violation("more batches than it has taken credit for", header));
         }
         mailbox.send(Message::Batch {
             parcel: Parcel::Sealed(frame),
-            credit: Credit::Remote(Arc::clone(&link.returns)),
+            credit: Credit::Remote(returns),
             peer: header.kind == Kind::PeerBatch,
         });
         Ok(())

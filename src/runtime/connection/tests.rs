@@ -39,7 +39,7 @@ struct Side {
     heard: Receiver<Message>,
     other: DuplexStream,
     lost: tokio::sync::oneshot::Receiver<Lost>,
-    _task: actor::Task,
+    _tasks: [actor::Task; 2],
     ear: ActorRef<Message>,
 }
 
@@ -51,6 +51,11 @@ impl Drop for Side {
 
 /// `OTHER` may have two links to `OWN`.
 async fn side() -> Side {
+    side_that(true).await
+}
+
+/// One that sends what is to be sent, or one whose peer takes none of it.
+async fn side_that(sends: bool) -> Side {
     let (own, other) = tokio::io::duplex(1 << 16);
     let (tell, heard) = sync_channel(1024);
     let ear = actor::spawn(Ear(tell), (), None).await.expect("an actor");
@@ -58,10 +63,19 @@ async fn side() -> Side {
     let mailboxes = Arc::new(BTreeMap::from([(OWN, Mailbox::new(ear.clone(), Arc::default()))]));
     let knows = |header: Header| header.from == OTHER && header.link < 2;
     let reader = Reader { connection: Arc::clone(&connection), mailboxes, knows: Box::new(knows) };
-    let (incoming, _outgoing) = Stream::into_halves(Box::new(own));
+    let (incoming, outgoing) = Stream::into_halves(Box::new(own));
     let (ended, lost) = tokio::sync::oneshot::channel();
-    let task = actor::task(async move { drop(ended.send(reader.run(incoming).await)) });
-    Side { connection, heard, other, lost, _task: task, ear }
+    let reads = actor::task(async move { drop(ended.send(reader.run(incoming).await)) });
+    let own = Arc::clone(&connection);
+    let writes = actor::task(async move {
+        if sends {
+            drop(own.write(outgoing).await);
+        } else {
+            let _kept = outgoing;
+            std::future::pending().await
+        }
+    });
+    Side { connection, heard, other, lost, _tasks: [reads, writes], ear }
 }
 
 fn frame(header: Header, body: &[u8]) -> Vec<u8> {
@@ -135,29 +149,54 @@ fn credit_that_was_not_taken_is_refused() {
     });
 }
 
+impl Side {
+    /// Waits for the next batch.
+    async fn hear(&mut self) -> (Bytes, Arc<Returns>) {
+        loop {
+            match self.heard.try_recv() {
+                Ok(Message::Batch { parcel: Parcel::Sealed(bytes), credit: Credit::Remote(returns), peer: false }) => {
+                    return (bytes, returns);
+                }
+                Ok(_) => panic!("another message"),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+}
+
 #[test]
 fn batches_arrive_in_order_and_their_credit_goes_back() {
     run(async {
         let mut side = side().await;
         for round in 0..3 * REMOTE_WINDOW {
             side.other.write_all(&frame(to_own(Kind::Batch, 0), &[round as u8])).await.expect("it reads");
-            let message = loop {
-                match side.heard.try_recv() {
-                    Ok(message) => break message,
-                    Err(_) => tokio::task::yield_now().await,
-                }
-            };
-            let Message::Batch { parcel: Parcel::Sealed(bytes), credit: Credit::Remote(returns), peer: false } =
-                message
-            else {
-                panic!("another message");
-            };
+            let (bytes, returns) = side.hear().await;
             assert_eq!(bytes[..], [round as u8]);
             returns.give_back();
         }
-        let sent = locked(&side.connection.out).bytes.clone();
         let back = Header { kind: Kind::Credit, to: OTHER, from: OWN, link: 0 };
-        assert_eq!(sent, frame(back, &(GIVEN_BACK_AT as u32).to_le_bytes()).repeat(3 * REMOTE_WINDOW / GIVEN_BACK_AT));
+        let expected = frame(back, &(GIVEN_BACK_AT as u32).to_le_bytes()).repeat(3 * REMOTE_WINDOW / GIVEN_BACK_AT);
+        let mut sent = vec![0; expected.len()];
+        side.other.read_exact(&mut sent).await.expect("it is sent");
+        assert_eq!(sent, expected);
+    });
+}
+
+/// Whoever goes on without taking the credit that it needs fills this side's memory with it.
+#[test]
+fn who_goes_on_without_its_credit_is_cut_off() {
+    run(async {
+        let mut side = side_that(false).await;
+        let batch = frame(to_own(Kind::Batch, 0), &[]);
+        for _ in 0..REMOTE_WINDOW + GIVEN_BACK_AT {
+            side.other.write_all(&batch).await.expect("it reads");
+            side.hear().await.1.give_back();
+        }
+        assert!(side.lost.try_recv().is_err(), "as far as anybody could have credit");
+        side.other.write_all(&batch).await.expect("it reads");
+        let lost = (&mut side.lost).await.expect("it ends");
+        assert!(lost.to_string().contains("more batches than it has taken credit for"), "{lost}");
+        assert!(locked(&side.connection.out).bytes.len() < 256);
     });
 }
 
