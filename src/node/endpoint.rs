@@ -44,7 +44,8 @@ impl Endpoint {
         let port = port.map_err(|error| start(format!("cannot listen at {listen}: {error}")))?;
         let lease = mapper::join(Arc::clone(transport), *mapper_port, name.name(), port).await;
         let lease = lease.map_err(|Refusal { reason, detail }| {
-            let what = format!("cannot be known as `{name}` at the port mapper, port {mapper_port}: {reason}: {detail}");
+            let what =
+                format!("cannot be known as `{name}` at the port mapper, port {mapper_port}: {reason}: {detail}");
             if reason == Reason::NameTaken { NodeFailure::NameTaken(what) } else { start(what) }
         })?;
         let identity = Identity {

@@ -407,3 +407,6 @@ fn say_ended(summary: &Summary) {
     let tell = if summary.stopped { events::stopped } else { events::completed };
     tell(&summary.name, summary, summary.elapsed.as_secs_f64());
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,12 @@ impl Signals {
         Ok(Signals { first, _leave: leave })
     }
 
+    /// None ever comes: for tests, whose process has its signals to itself.
+    #[cfg(test)]
+    pub(super) fn none() -> Signals {
+        Signals { first: watch::channel(None).1, _leave: oneshot::channel().0 }
+    }
+
     /// Waits for the first signal.
     pub async fn first(&mut self) -> Signal {
         loop {
