@@ -32,6 +32,12 @@ pub fn ring(directory: &Path) -> Command {
     clean(PROGRAM.get_or_init(|| example("ring")), directory)
 }
 
+/// The example that can be a bad peer.
+pub fn peers(directory: &Path) -> Command {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    clean(PROGRAM.get_or_init(|| example("peers")), directory)
+}
+
 fn clean(program: &Path, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).stdin(Stdio::null());

@@ -2,7 +2,9 @@
 
 mod guide;
 mod loss;
+mod mapper;
 mod node;
 mod noise;
+mod peers;
 mod refusals;
 mod workflows;

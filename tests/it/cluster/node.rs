@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::{TempDir, tempdir};
 
-use crate::cli::process::{Ended, faulty, log_line, ring, skitter};
+use crate::cli::process::{Ended, faulty, log_line, peers, ring, skitter};
 
 /// How long a test waits for what must come: many times what it takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +44,11 @@ impl Host {
     /// With the strategy of a user's.
     pub fn ring() -> Host {
         Host { program: ring, ..Host::new() }
+    }
+
+    /// With workflows that show what a bad peer does.
+    pub fn peers() -> Host {
+        Host { program: peers, ..Host::new() }
     }
 
     pub fn directory(&self) -> &Path {
@@ -142,6 +147,12 @@ impl Node {
         }
     }
 
+    /// How many lines of the log contain this text so far.
+    pub fn said_times(&self, text: &str) -> usize {
+        let said = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        said.0.iter().filter(|line| line.contains(text)).count()
+    }
+
     /// That no line contains this text for a while.
     pub fn does_not_say(&self, text: &str, time: Duration) {
         let limit = Instant::now() + time;
@@ -155,6 +166,14 @@ impl Node {
 
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// Its resident memory, in kilobytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero()));
+        let status = status.expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
     }
 
     pub fn signal(&self, signal: Signal) {

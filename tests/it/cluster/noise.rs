@@ -21,17 +21,10 @@ fn connect(port: u16) -> TcpStream {
     stream
 }
 
-/// The resident memory of a process, in kilobytes.
-fn memory(node: &Node) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid().as_raw_nonzero())).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
-}
-
 /// That it still serves, and takes no more memory than before, but for some that a heap keeps.
 fn is_unharmed(host: &Host, node: &Node, before: u64) {
     host.master(&["w1@localhost"]).expect(0);
-    let now = memory(node);
+    let now = node.memory();
     assert!(now < before + 24 * 1024, "{before} KB before, {now} KB now");
 }
 
@@ -54,7 +47,7 @@ fn floods_are_cut_off() {
     let host = Host::new();
     let (node, port) = worker(&host);
     host.master(&["w1@localhost"]).expect(0);
-    let before = memory(&node);
+    let before = node.memory();
     let noise: Vec<u8> = (0..65_536u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let web = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n".to_vec();
     for chunk in [vec![0; noise.len()], vec![0xff; noise.len()], noise, web] {
@@ -69,7 +62,7 @@ fn silence_and_half_handshakes_keep_nobody_out() {
     let host = Host::new();
     let (node, port) = worker(&host);
     host.master(&["w1@localhost"]).expect(0);
-    let before = memory(&node);
+    let before = node.memory();
     let mut strangers = Vec::new();
     for number in 0..STRANGERS {
         let mut stream = connect(port);
