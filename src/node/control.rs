@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{DeploymentId, NodeId, NodeName, VertexId};
 use crate::runtime::{Order, Report};
-use crate::workflow::WorkerInfo;
+use crate::workflow::{VertexInfo, WorkerInfo, Workflow};
 
 /// What a master tells a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct Blueprint {
     pub arguments: Vec<String>,
     /// [`Workflow::fingerprint`](crate::workflow::Workflow::fingerprint) of the master's.
     pub fingerprint: u64,
+    /// The vertices of the master's, in words, to tell what differs where the fingerprints do.
+    pub vertices: Vec<String>,
     /// The node that is told.
     pub node: NodeId,
     /// The workers of each vertex, by number.
@@ -64,4 +66,36 @@ pub struct Neighbour {
     pub hosts: Vec<String>,
     /// Where it listens.
     pub port: u16,
+}
+
+/// The vertices of a workflow, in words, in their order.
+pub fn vertices(workflow: &Workflow) -> Vec<String> {
+    let words = |info: &VertexInfo| format!("`{}` ({}, {})", info.name, info.operation, info.strategy);
+    workflow.vertices().iter().map(words).collect()
+}
+
+/// What is different here from what the master has, of two workflows that are not the same.
+pub fn difference(here: &[String], master: &[String]) -> String {
+    let first = here.iter().zip(master).enumerate().find(|(_, (here, master))| here != master);
+    match first {
+        Some((number, (here, master))) => format!("vertex {number} is {here} here and {master} on the master"),
+        None if here.len() != master.len() => {
+            format!("it has {} vertices here and {} on the master", here.len(), master.len())
+        }
+        None => "its links, or the types of its records, differ".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_told() {
+        let texts = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let of = |here: &[&str], master: &[&str]| difference(&texts(here), &texts(master));
+        assert_eq!(of(&["a", "b", "c"], &["a", "x", "y"]), "vertex 1 is b here and x on the master");
+        assert_eq!(of(&["a"], &["a", "b"]), "it has 1 vertices here and 2 on the master");
+        assert_eq!(of(&["a"], &["a"]), "its links, or the types of its records, differ");
+    }
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
-use super::control::{Blueprint, Neighbour, ToMaster, ToWorker};
+use super::control::{self, Blueprint, Neighbour, ToMaster, ToWorker};
 use super::endpoint::{Admit, Endpoint, Presence};
 use super::link::{Heard, Link};
 use super::local::{Follow, Watch};
@@ -265,7 +265,7 @@ impl Master {
         let neighbours: Vec<Neighbour> = self.workers.values().map(Worker::neighbour).collect();
         let senders: BTreeMap<NodeId, _> =
             self.workers.values().map(|worker| (worker.id, worker.link.sender.clone())).collect();
-        let (fingerprint, ears) = (workflow.fingerprint(), self.ears.clone());
+        let (fingerprint, vertices, ears) = (workflow.fingerprint(), control::vertices(&workflow), self.ears.clone());
         let (workflow_name, arguments) = (name.to_owned(), arguments.to_vec());
         let parts = move |deployment: DeploymentId, outline: &Outline, tell: Tell| -> WorkflowResult<Vec<Way>> {
             // First, for workers answer at once.
@@ -280,6 +280,7 @@ impl Master {
                     name: workflow_name.clone(),
                     arguments: arguments.clone(),
                     fingerprint,
+                    vertices: vertices.clone(),
                     node,
                     workers: workers.clone(),
                     nodes: neighbours.clone(),

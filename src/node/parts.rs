@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::control::{Blueprint, Neighbour};
+use super::control::{self, Blueprint, Neighbour, difference};
 use super::endpoint::Endpoint;
 use super::settings::Catalog;
 use crate::id::{DeploymentId, NodeAddress, NodeId};
@@ -86,11 +86,13 @@ impl Parts {
         endpoint: &Arc<Endpoint>,
         outbox: &Arc<Outbox>,
     ) -> Result<()> {
-        let Blueprint { deployment, name, arguments, fingerprint, node, workers, nodes } = blueprint;
+        let Blueprint { deployment, name, arguments, fingerprint, vertices, node, workers, nodes } = blueprint;
         let workflow = catalog.build(&name, &arguments)?;
         if workflow.fingerprint() != fingerprint {
-            let why = "the arguments or files that it is built of differ between the nodes";
-            return Err(Error::Deploy(format!("workflow `{name}` is another one here than on the master: {why}")));
+            let what = difference(&control::vertices(&workflow), &vertices);
+            let why = "what it is built of, such as files, differs between the nodes";
+            let error = format!("workflow `{name}` is another one here than on the master: {what}; {why}");
+            return Err(Error::Deploy(error));
         }
         let nodes: BTreeMap<u32, Neighbour> = nodes.into_iter().map(|node| (node.id.number, node)).collect();
         let nodes = Arc::new(nodes);

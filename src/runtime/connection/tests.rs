@@ -72,7 +72,7 @@ async fn side_that(sends: bool) -> Side {
             drop(own.write(outgoing).await);
         } else {
             let _kept = outgoing;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     });
     Side { connection, heard, other, lost, _tasks: [reads, writes], ear }

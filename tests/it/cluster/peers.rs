@@ -120,6 +120,9 @@ fn another_workflow_of_the_same_name_is_refused() {
     let failed = master.stderr.lines().find(|line| line.contains("failed: ")).expect("it says so");
     assert!(failed.contains("`w2@localhost`: ") && !failed.contains("w1@localhost"), "{failed}");
     assert!(failed.contains("workflow `differs` is another one here than on the master: "), "{failed}");
+    assert!(
+        failed.contains("vertex 2 is `another` (map, round robin) here and `one` (map, round robin) on the master")
+    );
     // Whoever is alike goes on, with masters of either kind.
     let printed = |node: Node| {
         node.signal(Signal::TERM);
