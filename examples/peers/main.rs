@@ -1,5 +1,5 @@
-//! An application that can be a bad peer: `peers bad-worker …` is a worker node on a cable that does what no cable does.
-//! The tests run it among good ones, which are the same program.
+//! An application that can be a bad peer: `peers bad-worker …` is a worker node on a cable that does what no cable
+//! does. The tests run it among good ones, which are the same program.
 
 mod cable;
 mod workflows;

@@ -8,8 +8,8 @@ use rustix::process::Signal;
 
 use super::node::{Host, Node};
 
-/// What a node may have more than before it had a deployment: threads, buffers, batches within their credit; in KB. What
-/// is kept from a bad peer is three times as much.
+/// What a node may have more than before it had a deployment: threads, buffers, batches within their credit; in KB.
+/// What is kept from a bad peer is three times as much.
 const MORE: u64 = 40 * 1024;
 
 /// Longer than a node may be silent.
@@ -121,7 +121,7 @@ fn another_workflow_of_the_same_name_is_refused() {
     assert!(failed.contains("`w2@localhost`: ") && !failed.contains("w1@localhost"), "{failed}");
     assert!(failed.contains("workflow `differs` is another one here than on the master: "), "{failed}");
     assert!(
-        failed.contains("vertex 2 is `another` (map, round robin) here and `one` (map, round robin) on the master")
+        failed.contains("vertex 1 is `another` (map, round robin) here and `one` (map, round robin) on the master")
     );
     // Whoever is alike goes on, with masters of either kind.
     let printed = |node: Node| {
