@@ -148,6 +148,8 @@ fn a_worker_tries_on_until_a_mapper_tells_the_truth() {
         master.says("Reachable at `m1@localhost`");
         honest.store(true, Ordering::SeqCst);
         worker.says("Connected to master: `m1@localhost`");
+        // A worker knows it first, and could not be told the end by one that does not.
+        master.says("Connected to `w1@localhost`");
         master.signal(Signal::INT);
         master.ended().expect(0);
         worker.ended().expect(0);
