@@ -275,8 +275,8 @@ enum Next {
 
 impl Courier {
     /// Sends what comes into the queue, in order, and a heartbeat whenever nothing has come for so long, or for half of
-    /// that when the peer is heard. Ends when all senders are dropped, after the last message and the end of the stream for the peer. When it ends, or is dropped,
-    /// senders are told that the channel has ended.
+    /// that when the peer is heard. Ends when all senders are dropped, after the last message and the end of the stream
+    /// for the peer. When it ends, or is dropped, senders are told that the channel has ended.
     ///
     /// # Errors
     /// When the connection is lost, or the peer takes nothing for [`STALL_TIMEOUT`].

@@ -34,8 +34,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Sessions and messages that wait to be looked at; who sends more waits.
 const QUEUE: usize = 64;
 
-/// How long after its master was heard a worker looks whether that is silent: longer than from one heartbeat to the next,
-/// so that it sleeps while all is well, and less than [`LONGEST_STEP`](crate::net::LONGEST_STEP).
+/// How long after its master was heard a worker looks whether that is silent: longer than from one heartbeat to the
+/// next, so that it sleeps while all is well, and less than [`LONGEST_STEP`](crate::net::LONGEST_STEP).
 const LOOK: Duration = Duration::from_millis(750);
 
 /// What a worker node is to do.
