@@ -41,7 +41,7 @@ macro_rules! app {
 /// | 0 | the workflow completed, or the node was stopped by a signal and drained |
 /// | 1 | the workflow failed |
 /// | 2 | wrong use: an unknown command, option, workflow or argument |
-/// | 3 | a node could not be reached or refused the connection |
+/// | 3 | a node could not be reached or refused the connection, or another one has the name |
 /// | 4 | a remote node went away and the node was told to stop with it |
 /// | 5 | the configuration or the cookie is unusable |
 ///
