@@ -27,8 +27,8 @@ use crate::workflow::Batch;
 /// quarter of it two nodes of one core each waited for each other a fifth of their time.
 pub const REMOTE_WINDOW: usize = 64;
 
-/// Batches that may be under way to a receiver from all workers of a vertex on other nodes, as far as the window of each
-/// of them does not get too small: 4 MiB with full batches.
+/// Batches that may be under way to a receiver from all workers of a vertex on other nodes, as far as the window of
+/// each of them does not get too small: 4 MiB with full batches.
 const SHARED_WINDOW: usize = 2 * REMOTE_WINDOW;
 
 /// Fewest batches that may be under way: as many as are sent while the first one's credit comes back over a network of

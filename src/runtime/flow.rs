@@ -126,7 +126,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// One of so many workers of its vertex, without links. `given_up` is set when the deployment is, so that nobody waits any more.
+    /// One of so many workers of its vertex, without links. `given_up` is set when the deployment is, so that nobody
+    /// waits any more.
     pub fn new(from: WorkerId, workers: usize, given_up: Arc<AtomicBool>) -> Self {
         Flow { from, remote: remote_window(workers), links: Arc::default(), given_up }
     }

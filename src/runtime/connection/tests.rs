@@ -196,7 +196,8 @@ fn who_goes_on_without_its_credit_is_cut_off() {
         side.other.write_all(&batch).await.expect("it reads");
         let lost = (&mut side.lost).await.expect("it ends");
         assert!(lost.to_string().contains("more batches than it has taken credit for"), "{lost}");
-        assert!(locked(&side.connection.out).bytes.len() < 256);
+        let kept = (MOST_CREDITS + 1) * frame(to_own(Kind::Credit, 0), &[0; 4]).len();
+        assert_eq!(locked(&side.connection.out).bytes.len(), kept);
     });
 }
 
