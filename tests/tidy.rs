@@ -66,6 +66,8 @@ const PURE: &[&str] = &[
     "src/net/membership.rs",
     "src/net/refusal.rs",
     "src/runtime/coordinator.rs",
+    "src/runtime/coordinator/growing.rs",
+    "src/runtime/growth.rs",
     "src/runtime/plan.rs",
 ];
 

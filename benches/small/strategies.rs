@@ -35,6 +35,10 @@ impl<M: Record> Post for Recycle<M> {
     fn load(&self, _worker: usize) -> usize {
         0
     }
+
+    fn joined(&mut self, workers: usize) {
+        self.0.resize_with(workers, || None);
+    }
 }
 
 #[divan::bench(

@@ -15,6 +15,8 @@ use crate::workflow::{VertexInfo, WorkerInfo, Workflow};
 pub enum ToWorker {
     /// Take part in a deployment.
     Prepare(Box<Blueprint>),
+    /// A node may join a deployment.
+    Meet(DeploymentId, Box<Neighbour>),
     /// Do this in a deployment.
     Order(DeploymentId, Order),
     /// The master goes on without it: wait for another one.

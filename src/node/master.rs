@@ -1,7 +1,7 @@
 //! A master node: connects to workers, deploys a workflow on them, and ends with it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,20 +9,19 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
-use super::control::{self, Blueprint, Neighbour, ToMaster, ToWorker};
+use super::control::{Neighbour, ToMaster, ToWorker};
 use super::endpoint::{Admit, Endpoint, Presence};
 use super::link::{Heard, Link};
 use super::local::{Follow, Watch};
+use super::running::{Ears, Member, Program, Running};
 use super::settings::Catalog;
 use super::{NodeFailure, NodeSettings, Signals};
 use crate::actor;
-use crate::id::{DeploymentId, NodeAddress, NodeId, NodeName};
-use crate::net::{
-    ChannelError, Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session,
-};
-use crate::runtime::{DeploymentHandle, Outline, Report, Runtime, SiteEvent, Summary, Tell, Way};
+use crate::id::{NodeAddress, NodeId, NodeName};
+use crate::net::{Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session};
+use crate::runtime::{Runtime, Summary};
 use crate::telemetry::events;
-use crate::workflow::{Cluster, Error, NodeInfo, Result as WorkflowResult};
+use crate::workflow::{Error, NodeInfo, Result as WorkflowResult};
 
 /// How long workers are told that the master stops.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -62,50 +61,6 @@ pub fn run(
     })
 }
 
-/// What takes what the parts of each deployment tell.
-#[derive(Clone, Default)]
-struct Ears(Arc<Mutex<Listening>>);
-
-#[derive(Default)]
-struct Listening {
-    tells: BTreeMap<DeploymentId, Tell>,
-    /// Workers that are gone, and why: a deployment that was planned before hears of it when it begins.
-    gone: BTreeMap<NodeId, Error>,
-}
-
-impl Ears {
-    fn lock(&self) -> MutexGuard<'_, Listening> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A deployment begins.
-    fn open(&self, deployment: DeploymentId, tell: &Tell) {
-        let mut listening = self.lock();
-        listening.tells.insert(deployment, Arc::clone(tell));
-        for (node, error) in &listening.gone {
-            tell(Report::Event(SiteEvent::Lost { node: *node, error: error.clone() }));
-        }
-    }
-
-    fn report(&self, reports: Vec<(DeploymentId, Report)>) {
-        let listening = self.lock();
-        for (deployment, report) in reports {
-            if let Some(tell) = listening.tells.get(&deployment) {
-                tell(report);
-            }
-        }
-    }
-
-    /// A worker is gone.
-    fn lost(&self, node: NodeId, error: Error) {
-        let mut listening = self.lock();
-        for tell in listening.tells.values() {
-            tell(Report::Event(SiteEvent::Lost { node, error: error.clone() }));
-        }
-        listening.gone.insert(node, error);
-    }
-}
-
 /// Who belongs to the cluster; shared with whoever decides which connections are let in.
 #[derive(Clone)]
 struct Members(Arc<Mutex<Membership>>);
@@ -140,6 +95,10 @@ impl Worker {
         }
     }
 
+    fn member(&self) -> Member {
+        Member { info: self.info(), neighbour: self.neighbour(), sender: self.link.sender.clone() }
+    }
+
     fn neighbour(&self) -> Neighbour {
         let peer = &self.link.peer;
         let mut hosts = vec![peer.name.host().to_owned()];
@@ -159,6 +118,7 @@ struct Master {
     /// The number of the next worker.
     next: u32,
     ears: Ears,
+    running: Option<Running>,
     began: Instant,
     hear: mpsc::Sender<(u64, Heard<ToMaster>)>,
     heard: mpsc::Receiver<(u64, Heard<ToMaster>)>,
@@ -175,6 +135,7 @@ impl Master {
             workers: BTreeMap::new(),
             next: 1,
             ears: Ears::default(),
+            running: None,
             began: Instant::now(),
             hear,
             heard,
@@ -197,17 +158,16 @@ impl Master {
             self.tell_all(&ToWorker::Release).await;
             return Err(failure);
         }
-        let deployment = match self.options.deploy.clone() {
-            Some((name, arguments)) => match self.deploy(&name, &arguments, catalog) {
-                Ok(deployment) => Some(deployment),
+        if let Some((name, arguments)) = self.options.deploy.clone() {
+            match self.deploy(&name, &arguments, catalog) {
+                Ok(running) => self.running = Some(running),
                 Err(error) => {
                     self.tell_all(&ToWorker::Shutdown).await;
                     return Err(NodeFailure::Deployment { name, source: Box::new(error) });
                 }
-            },
-            None => None,
-        };
-        let ended = self.watch(deployment, sessions, signals, watch).await;
+            }
+        }
+        let ended = self.watch(sessions, signals, watch).await;
         self.tell_all(&ToWorker::Shutdown).await;
         ended
     }
@@ -255,65 +215,42 @@ impl Master {
         let id = NodeId { number, incarnation: incarnation as u32 };
         let link = Link::new(session, u64::from(number), self.hear.clone());
         self.workers.insert(number, Worker { id, link });
+        if let Some(running) = &mut self.running {
+            running.joined(number);
+            self.grow();
+        }
         Ok(())
     }
 
-    fn deploy(&self, name: &str, arguments: &[String], catalog: &dyn Catalog) -> WorkflowResult<DeploymentHandle> {
+    fn deploy(&self, name: &str, arguments: &[String], catalog: &dyn Catalog) -> WorkflowResult<Running> {
         events::deploying(name);
         let workflow = catalog.build(name, arguments)?;
-        let cluster = Cluster::new(self.workers.values().map(Worker::info).collect())?;
-        let neighbours: Vec<Neighbour> = self.workers.values().map(Worker::neighbour).collect();
-        let senders: BTreeMap<NodeId, _> =
-            self.workers.values().map(|worker| (worker.id, worker.link.sender.clone())).collect();
-        let (fingerprint, vertices, ears) = (workflow.fingerprint(), control::vertices(&workflow), self.ears.clone());
-        let (workflow_name, arguments) = (name.to_owned(), arguments.to_vec());
-        let parts = move |deployment: DeploymentId, outline: &Outline, tell: Tell| -> WorkflowResult<Vec<Way>> {
-            // First, for workers answer at once.
-            ears.open(deployment, &tell);
-            let workers: BTreeMap<_, _> =
-                outline.workers.iter().map(|(vertex, workers)| (*vertex, workers.to_vec())).collect();
-            let takes_part = |node: &NodeId| workers.values().flatten().any(|worker| worker.node == *node);
-            let mut ways: Vec<Way> = Vec::new();
-            for (node, sender) in senders.into_iter().filter(|(node, _)| takes_part(node)) {
-                let blueprint = Blueprint {
-                    deployment,
-                    name: workflow_name.clone(),
-                    arguments: arguments.clone(),
-                    fingerprint,
-                    vertices: vertices.clone(),
-                    node,
-                    workers: workers.clone(),
-                    nodes: neighbours.clone(),
-                };
-                let told = Arc::clone(&tell);
-                let send = move |message: &ToWorker| match sender.try_send(message) {
-                    // Whoever reads from the connection finds out why.
-                    Ok(()) | Err(ChannelError::Ended) => {}
-                    Err(error) => {
-                        let error = Error::Node(format!("node {} cannot be told: {error}", node.number));
-                        told(Report::Event(SiteEvent::Lost { node, error }));
-                    }
-                };
-                send(&ToWorker::Prepare(Box::new(blueprint)));
-                ways.push(Box::new(move |order| send(&ToWorker::Order(deployment, order))));
+        let program = Program { name: name.to_owned(), arguments: arguments.to_vec(), workflow };
+        Running::deploy(&self.runtime, program, self.all_workers(), &self.ears)
+    }
+
+    fn all_workers(&self) -> Vec<Member> {
+        self.workers.values().map(Worker::member).collect()
+    }
+
+    /// Lets what runs grow onto workers that have joined, one after the other.
+    fn grow(&mut self) {
+        while let Some(number) = self.running.as_mut().and_then(Running::next_to_join) {
+            let workers = self.all_workers();
+            if let Some(running) = &mut self.running {
+                running.grow(number, workers);
             }
-            Ok(ways)
-        };
-        let deployment = self.runtime.deploy_on(&cluster, name, &workflow, parts)?;
-        for warning in deployment.warnings() {
-            events::placed_otherwise(name, warning);
         }
-        Ok(deployment)
     }
 
     /// Goes on until the deployment has ended, or there is a signal if there is none.
     async fn watch(
         &mut self,
-        deployment: Option<DeploymentHandle>,
         mut sessions: mpsc::Receiver<Session>,
         signals: &mut Signals,
         watch: Option<Watch<'_>>,
     ) -> Result<(), NodeFailure> {
+        let deployment = self.running.as_ref().map(|running| running.deployment().clone());
         let mut follow = deployment.map(|deployment| Follow::new(deployment, watch));
         let mut tick = interval(HEARTBEAT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -347,6 +284,12 @@ impl Master {
                         events::connection_refused(&name, refusal.reason.as_str(), &refusal.detail);
                     }
                 }
+                () = async {
+                    match &mut self.running {
+                        Some(running) => running.settled().await,
+                        None => std::future::pending().await,
+                    }
+                } => self.grow(),
                 _ = tick.tick() => self.look(),
             }
             if self.options.stop_with_workers && self.workers.len() < before {

@@ -7,6 +7,7 @@ mod link;
 pub mod local;
 pub mod master;
 mod parts;
+mod running;
 mod settings;
 mod signals;
 pub mod worker;

@@ -1,7 +1,7 @@
 //! The parts of deployments that run on a worker node.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -50,7 +50,7 @@ impl Outbox {
 struct Found(Mutex<BTreeMap<u32, String>>);
 
 impl Found {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,9 +60,23 @@ impl Found {
     }
 }
 
+/// The nodes of a deployment, by number; those that join come to them.
+#[derive(Clone)]
+struct Nodes(Arc<Mutex<BTreeMap<u32, Neighbour>>>);
+
+impl Nodes {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Neighbour>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, number: u32) -> Option<Neighbour> {
+        self.lock().get(&number).cloned()
+    }
+}
+
 struct Part {
     site: SiteHandle,
-    nodes: Arc<BTreeMap<u32, Neighbour>>,
+    nodes: Nodes,
 }
 
 /// The parts of deployments on this node, by number. Shared with whoever decides which connections are let in.
@@ -70,7 +84,7 @@ struct Part {
 pub struct Parts(Arc<Mutex<BTreeMap<DeploymentId, Part>>>);
 
 impl Parts {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<DeploymentId, Part>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<DeploymentId, Part>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,19 +109,22 @@ impl Parts {
             return Err(Error::Deploy(error));
         }
         let nodes: BTreeMap<u32, Neighbour> = nodes.into_iter().map(|node| (node.id.number, node)).collect();
-        let nodes = Arc::new(nodes);
+        let nodes = Nodes(Arc::new(Mutex::new(nodes)));
         let others = Others {
-            names: nodes.iter().map(|(number, node)| (*number, node.name.to_string())).collect(),
+            name: {
+                let nodes = nodes.clone();
+                Arc::new(move |number| nodes.get(number).map(|node| node.name.to_string()))
+            },
             dial: {
-                let (endpoint, nodes, found) = (Arc::clone(endpoint), Arc::clone(&nodes), Arc::new(Found::default()));
+                let (endpoint, nodes, found) = (Arc::clone(endpoint), nodes.clone(), Arc::new(Found::default()));
                 let from = node.number;
                 Arc::new(move |to: NodeId, line: Line| -> BoxFuture<'static, Result<BoxStream, Refusal>> {
-                    let (endpoint, nodes, found) = (Arc::clone(&endpoint), Arc::clone(&nodes), Arc::clone(&found));
+                    let (endpoint, node, found) = (Arc::clone(&endpoint), nodes.get(to.number), Arc::clone(&found));
                     let purpose = match line {
                         Line::Data => Purpose::Data { deployment, from },
                         Line::Watch => Purpose::Watch { deployment, from },
                     };
-                    Box::pin(async move { dial(&endpoint, nodes.get(&to.number), &found, purpose).await })
+                    Box::pin(async move { dial(&endpoint, node.as_ref(), &found, purpose).await })
                 })
             },
         };
@@ -119,6 +136,13 @@ impl Parts {
             before.site.order(Order::Close);
         }
         Ok(())
+    }
+
+    /// A node may join a deployment.
+    pub fn meet(&self, deployment: DeploymentId, neighbour: Neighbour) {
+        if let Some(part) = self.lock().get(&deployment) {
+            part.nodes.lock().insert(neighbour.id.number, neighbour);
+        }
     }
 
     /// Has a part do something.
@@ -148,7 +172,7 @@ impl Parts {
         let parts = self.lock();
         let none = || Refusal::new(Reason::NotConnected, format!("deployment {deployment} does not run here"));
         let part = parts.get(&deployment).ok_or_else(none)?;
-        match part.nodes.get(&from) {
+        match part.nodes.get(from) {
             Some(node) if node.name == peer.name && node.incarnation == peer.incarnation => Ok(()),
             _ => {
                 let detail = format!("`{}` is not node {from} of deployment {deployment}", peer.name);

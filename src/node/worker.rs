@@ -279,6 +279,10 @@ impl Worker {
                 }
                 Next::Wait
             }
+            Some(ToWorker::Meet(deployment, neighbour)) => {
+                self.parts.meet(deployment, *neighbour);
+                Next::Wait
+            }
             Some(ToWorker::Order(deployment, order)) => {
                 self.parts.order(deployment, order);
                 Next::Wait

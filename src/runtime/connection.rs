@@ -133,11 +133,6 @@ impl Connection {
         Arc::new(Connection { node, out, ready: Notify::new(), credits: AtomicUsize::new(0), windows })
     }
 
-    /// The name of the other node.
-    pub fn node(&self) -> &str {
-        &self.node
-    }
-
     /// Lets credit for a link of a worker of this node come back.
     pub fn register(&self, from: WorkerId, link: u32, window: Arc<Window>) {
         locked(&self.windows).insert((from, link), window);

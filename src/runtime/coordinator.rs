@@ -1,9 +1,14 @@
 //! The coordinator of a deployment: what follows from what its workers say. Pure: an event in, commands out.
 
-use std::collections::BTreeMap;
+mod growing;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use self::growing::Growing;
+use super::growth::Growth;
+use super::plan::Links;
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::workflow::{Error, Failure};
 
@@ -16,8 +21,8 @@ pub enum Event {
     Connected(NodeId),
     /// A node takes no part in it, or not any more; its workers are gone.
     Lost { node: NodeId, error: Error },
-    /// A node has lost what it needs to go on.
-    Broken { node: NodeId, error: Error },
+    /// A node has lost what it needs to go on: its connection to another node, if there is the number of one.
+    Broken { node: NodeId, with: Option<u32>, error: Error },
     /// A worker is prepared.
     Opened(WorkerId),
     /// A worker has no senders left and nothing to do; so many batches went to and came from its peers.
@@ -30,6 +35,15 @@ pub enum Event {
     Failed(WorkerId, Failure),
     /// The actor of a worker has ended.
     Gone(WorkerId),
+    /// A node has joined, and is to get workers.
+    Grow(Growth),
+    /// A node is connected to the one that joins, or need not be.
+    Met { node: NodeId, joined: NodeId },
+    /// Whether a worker waits for the ends of those that join, too; it does not if it has ended.
+    Expects { worker: WorkerId, joined: NodeId, agreed: bool },
+    /// Whether a worker sends to those that have joined, too, and will tell them when it ends; it does not if it has
+    /// ended.
+    Told { worker: WorkerId, joined: NodeId, knows: bool },
     /// Somebody wants it to stop in order.
     Stop,
     /// Somebody wants it to stop at once.
@@ -53,6 +67,20 @@ pub enum Command {
     Probe { vertex: VertexId, round: u32 },
     /// Tell the workers of a vertex that no message between them is under way.
     Finish { vertex: VertexId },
+    /// Have a node that joins make its workers.
+    Invite(NodeId),
+    /// Let nodes connect to the one that joins.
+    Meet(Growth),
+    /// Let the workers on a node that joins prepare.
+    OpenOn(NodeId),
+    /// Ask the workers of these vertices to wait for so many further ends.
+    Expect { joined: NodeId, ends: BTreeMap<VertexId, u32> },
+    /// Let the workers on a node that joins begin, and tell those that send to them.
+    Welcome(NodeId),
+    /// Tell a worker that it need not wait for so many ends.
+    Release { worker: WorkerId, ends: u32 },
+    /// Forget a node that was to join.
+    Dismiss { joined: NodeId, error: Error },
     /// End all workers at once.
     GiveUp,
     /// The deployment has ended.
@@ -114,6 +142,10 @@ pub struct Coordinator {
     /// How far all nodes have come.
     step: Step,
     workers: BTreeMap<WorkerId, Member>,
+    links: Links,
+    /// A node that joins, and those that wait until it has.
+    growing: Option<Growing>,
+    waiting: VecDeque<Growth>,
     /// The round of probes that each vertex is in.
     rounds: BTreeMap<VertexId, u32>,
     started: bool,
@@ -124,12 +156,15 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// A coordinator of these workers, each with its node.
-    pub fn new(workers: impl IntoIterator<Item = (WorkerId, NodeId)>) -> Self {
+    pub fn new(workers: impl IntoIterator<Item = (WorkerId, NodeId)>, links: Links) -> Self {
         let workers: BTreeMap<_, _> = workers.into_iter().map(|(id, node)| (id, Member::new(node))).collect();
         Coordinator {
             nodes: workers.values().map(|member| (member.node, Step::Asked)).collect(),
             step: Step::Asked,
             workers,
+            links,
+            growing: None,
+            waiting: VecDeque::new(),
             rounds: BTreeMap::new(),
             started: false,
             stopping: false,
@@ -143,30 +178,38 @@ impl Coordinator {
         if self.ended {
             return Vec::new();
         }
+        let event = match self.handle_of_joining(event) {
+            Ok(commands) => return commands,
+            Err(event) => event,
+        };
         match event {
             Event::Prepared(node) => self.stepped(node, Step::Prepared),
             Event::Connected(node) => self.stepped(node, Step::Connected),
             Event::Lost { node, error } => self.lost(node, error),
-            Event::Broken { node, error } if self.nodes.contains_key(&node) => self.broken(error),
-            Event::Broken { .. } => Vec::new(),
+            Event::Broken { node, with, error } if self.knows(node.number) && with.is_none_or(|n| self.knows(n)) => {
+                self.broken(error)
+            }
             Event::Opened(worker) => self.opened(worker),
             Event::Drained { worker, sent, received } => self.drained(worker, Counts { sent, received }),
             Event::Probed { worker, round, sent, received } => self.probed(worker, round, Counts { sent, received }),
-            Event::Done(worker) => {
-                if let Some(member) = self.workers.get_mut(&worker) {
-                    member.done = true;
-                }
-                Vec::new()
-            }
-            Event::Failed(worker, failure) => {
+            Event::Done(worker) => self.done(worker),
+            Event::Failed(worker, failure) if self.workers.contains_key(&worker) => {
                 self.fail(Some(worker), Failed { vertex: Some(failure.vertex), error: failure.error })
             }
             Event::Gone(worker) => self.gone(worker),
+            Event::Grow(growth) => self.grow(growth),
+            Event::Expects { worker, joined, agreed } => self.expects(worker, joined, agreed),
+            Event::Told { worker, joined, knows } => self.told(worker, joined, knows),
             Event::Stop => self.stop(),
             Event::Abort => self.fail(None, Failed { vertex: None, error: Error::Aborted }),
             Event::Expired if self.failed.is_some() => self.end(),
-            Event::Expired => Vec::new(),
+            // Of nodes that were to join, and are forgotten; or too late.
+            Event::Broken { .. } | Event::Failed(..) | Event::Met { .. } | Event::Expired => Vec::new(),
         }
+    }
+
+    fn knows(&self, node: u32) -> bool {
+        self.nodes.keys().any(|known| known.number == node)
     }
 
     /// All nodes take each step before one takes the next.
@@ -187,7 +230,7 @@ impl Coordinator {
 
     fn lost(&mut self, node: NodeId, error: Error) -> Vec<Command> {
         if self.nodes.remove(&node).is_none() {
-            return Vec::new();
+            return self.wait_no_more(node, error);
         }
         self.workers.values_mut().filter(|member| member.node == node).for_each(|member| member.gone = true);
         if self.failed.is_some() { self.end_if_gone() } else { self.broken(error) }
@@ -205,7 +248,12 @@ impl Coordinator {
             return Vec::new();
         }
         self.started = true;
-        if self.stopping { vec![Command::Start, Command::StopSources] } else { vec![Command::Start] }
+        let mut commands = vec![Command::Start];
+        if self.stopping {
+            commands.push(Command::StopSources);
+        }
+        commands.extend(self.grow_next());
+        commands
     }
 
     fn stop(&mut self) -> Vec<Command> {
@@ -213,7 +261,11 @@ impl Coordinator {
             return Vec::new();
         }
         self.stopping = true;
-        if self.started { vec![Command::StopSources] } else { Vec::new() }
+        let mut commands = self.dismiss_all(&Error::from("the deployment stops"));
+        if self.started {
+            commands.push(Command::StopSources);
+        }
+        commands
     }
 
     /// Messages between the workers of a vertex have come to rest when all have drained, as many were received as were
@@ -255,9 +307,17 @@ impl Coordinator {
             return Vec::new();
         }
         self.failed = Some((worker, failed));
+        self.growing = None;
+        self.waiting.clear();
         let mut commands = vec![Command::GiveUp];
         commands.extend(self.end_if_gone());
         commands
+    }
+
+    fn done(&mut self, worker: WorkerId) -> Vec<Command> {
+        let Some(member) = self.workers.get_mut(&worker) else { return Vec::new() };
+        member.done = true;
+        self.ended_while_growing(worker)
     }
 
     fn gone(&mut self, worker: WorkerId) -> Vec<Command> {

@@ -1,13 +1,14 @@
 //! A workflow that runs: its supervisor, and the handle that users hold.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::coordinator::{Command, Coordinator, Ending, Event};
+use super::crew::{Crew, Join, Joins};
+use super::growth::Growth;
 use super::plan::{Outline, workers_of};
 use super::progress::ProgressCell;
 use super::site::{Counts, Order, Report, Tell};
@@ -21,11 +22,11 @@ use crate::workflow::{Error, Progress, Result, VertexKind, Workers};
 pub struct Shared {
     pub id: DeploymentId,
     pub name: String,
-    pub outline: Arc<Outline>,
-    /// The name of each node, by number.
-    pub nodes: BTreeMap<u32, String>,
+    /// What strategies could not do as wished.
+    pub warnings: Vec<String>,
+    /// Who belongs to it now.
+    pub crew: Mutex<Arc<Crew>>,
     pub meters: Meters,
-    pub progress: BTreeMap<WorkerId, Arc<ProgressCell>>,
     pub phase: watch::Sender<Phase>,
     pub began: Instant,
     pub ended: OnceLock<Instant>,
@@ -34,9 +35,15 @@ pub struct Shared {
 }
 
 impl Shared {
-    fn node_of(&self, worker: WorkerId) -> String {
-        let info = self.outline.worker(worker);
-        info.and_then(|info| self.nodes.get(&info.node.number)).cloned().unwrap_or_default()
+    /// Who belongs to it now.
+    pub fn crew(&self) -> Arc<Crew> {
+        Arc::clone(&self.crew.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Further workers belong to it, on a node of this name.
+    fn grow(&self, growth: &Growth, name: String) {
+        let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+        *crew = Arc::new(crew.grown(growth, name));
     }
 
     /// It has ended, if it had not before.
@@ -65,11 +72,15 @@ impl Shared {
 
     /// Takes in what a part on another node has counted.
     fn count(&self, counts: Counts) {
+        let crew = self.crew();
         for (vertex, worker, received, emitted) in counts.vertices {
-            self.meters.set(vertex, worker, received, emitted);
+            // Those of a node that was to join, and did not, do not belong to it.
+            if crew.progress.contains_key(&worker) {
+                self.meters.set(vertex, worker, received, emitted);
+            }
         }
         for (worker, progress, calls) in counts.workers {
-            if let Some(cell) = self.progress.get(&worker) {
+            if let Some(cell) = crew.progress.get(&worker) {
                 cell.report(progress, calls);
             }
         }
@@ -80,11 +91,12 @@ impl Shared {
     }
 
     fn vertices(&self) -> Vec<VertexStatus> {
-        let shown = self.outline.vertices.iter().filter(|info| info.kind == VertexKind::Operation);
+        let crew = self.crew();
+        let shown = crew.outline.vertices.iter().filter(|info| info.kind == VertexKind::Operation);
         let status = |info: &crate::workflow::VertexInfo| {
             let read = self.meters.read(info.id);
             let workers = read.into_iter().map(|(worker, received, emitted)| WorkerStatus {
-                node: self.node_of(worker),
+                node: crew.node_of(worker),
                 received,
                 emitted,
             });
@@ -95,9 +107,9 @@ impl Shared {
 
     /// The progress of all sources together, if each knows its own.
     fn progress(&self) -> Option<Progress> {
-        let mut sum = Progress::default();
-        for worker in self.outline.ids(&self.outline.sources) {
-            let progress = self.progress.get(&worker)?.get()?;
+        let (mut sum, crew) = (Progress::default(), self.crew());
+        for worker in crew.outline.ids(&crew.outline.sources) {
+            let progress = crew.progress.get(&worker)?.get()?;
             sum.done += progress.done;
             sum.total += progress.total;
         }
@@ -107,10 +119,11 @@ impl Shared {
     fn failure(&self, ending: &Ending) -> Option<Error> {
         let Ending::Failed { worker, failure, .. } = ending else { return None };
         let (Some(worker), Some(vertex)) = (worker, failure.vertex) else { return Some(failure.error.clone()) };
+        let crew = self.crew();
         Some(Error::Failed {
-            vertex: self.outline.name(vertex).to_owned(),
+            vertex: crew.outline.name(vertex).to_owned(),
             worker: worker.index,
-            node: self.node_of(*worker),
+            node: crew.node_of(*worker),
             cause: Box::new(failure.error.clone()),
         })
     }
@@ -123,8 +136,16 @@ pub struct Supervisor;
 /// The way to the part of a deployment on one node. It must not wait.
 pub type Way = Box<dyn Fn(Order) + Send>;
 
-/// Makes the parts of a deployment, given what takes what they tell.
-pub type Parts = Box<dyn FnOnce(Tell) -> Result<Vec<Way>> + Send>;
+/// Makes the parts of a deployment, given what takes what they tell; each with its node.
+pub type Parts = Box<dyn FnOnce(Tell) -> Result<Vec<(NodeId, Way)>> + Send>;
+
+/// What a supervisor hears.
+pub enum Note {
+    /// From a part, or a handle.
+    Report(Report),
+    /// A node has joined, and is to get workers.
+    Join(Join),
+}
 
 /// What a supervisor needs.
 pub struct Start {
@@ -155,44 +176,50 @@ impl Drop for Alive {
 pub struct State {
     alive: Alive,
     coordinator: Coordinator,
-    parts: Vec<Way>,
+    parts: Vec<(NodeId, Way)>,
+    joins: Joins,
 }
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.parts.iter().for_each(|part| part(Order::Close));
+        self.parts.iter().for_each(|(_, part)| part(Order::Close));
     }
 }
 
 impl Actor for Supervisor {
-    type Msg = Report;
+    type Msg = Note;
     type State = State;
     type Arguments = Start;
 
-    async fn pre_start(&self, own: ActorRef<Report>, start: Start) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(&self, own: ActorRef<Note>, start: Start) -> Result<State, ActorProcessingErr> {
         let Start { alive, parts } = start;
-        let Outline { workers, .. } = alive.shared.outline.as_ref();
+        let crew = alive.shared.crew();
+        let Outline { workers, links, .. } = crew.outline.as_ref();
         let numbered = |(vertex, workers): (&VertexId, &Workers)| -> Vec<(WorkerId, NodeId)> {
             workers_of(*vertex, workers.len()).zip(workers.iter().map(|worker| worker.node)).collect()
         };
-        let coordinator = Coordinator::new(workers.iter().flat_map(numbered));
+        let coordinator = Coordinator::new(workers.iter().flat_map(numbered), links.clone());
         // A supervisor that has ended has nothing to be told.
-        let parts = parts(Arc::new(move |report| drop(own.cast(report))));
+        let parts = parts(Arc::new(move |report| drop(own.cast(Note::Report(report)))));
         let parts = parts.inspect_err(|error| alive.shared.end(Phase::Failed(error.clone())))?;
-        Ok(State { alive, coordinator, parts })
+        Ok(State { alive, coordinator, parts, joins: Joins::default() })
     }
 
-    async fn handle(&self, own: ActorRef<Report>, report: Report, state: &mut State) -> Result<(), ActorProcessingErr> {
-        match report {
-            Report::Event(event) => state.handle(&own, event),
-            Report::Counts(counts) => state.alive.shared.count(counts),
+    async fn handle(&self, own: ActorRef<Note>, note: Note, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match note {
+            Note::Report(Report::Event(event)) => state.handle(&own, event),
+            Note::Report(Report::Counts(counts)) => state.alive.shared.count(counts),
+            Note::Join(join) => {
+                let event = state.joins.begin(join);
+                state.handle(&own, event);
+            }
         }
         Ok(())
     }
 }
 
 impl State {
-    fn handle(&mut self, own: &ActorRef<Report>, event: Event) {
+    fn handle(&mut self, own: &ActorRef<Note>, event: Event) {
         if matches!(event, Event::Stop) {
             self.alive.shared.pass(|phase| matches!(phase, Phase::Starting | Phase::Running), Phase::Stopping);
         }
@@ -201,13 +228,14 @@ impl State {
         }
     }
 
-    fn obey(&mut self, own: &ActorRef<Report>, command: Command) {
+    fn obey(&mut self, own: &ActorRef<Note>, command: Command) {
         let shared = &self.alive.shared;
         match command {
             Command::End(ending) => {
                 if let Ending::Failed { stuck, .. } = &ending {
+                    let crew = shared.crew();
                     for worker in stuck {
-                        let (vertex, worker) = (shared.outline.name(worker.vertex), worker.index);
+                        let (vertex, worker) = (crew.outline.name(worker.vertex), worker.index);
                         warn!(vertex, worker, "An operation has not returned; its thread is left behind");
                     }
                 }
@@ -223,11 +251,17 @@ impl State {
             Command::Start => shared.pass(|phase| *phase == Phase::Starting, Phase::Running),
             Command::GiveUp => {
                 let own = own.clone();
-                actor::later(shared.patience, move || drop(own.cast(Report::Event(Event::Expired))));
+                actor::later(shared.patience, move || drop(own.cast(Note::Report(Report::Event(Event::Expired)))));
             }
+            Command::Invite(node) => return self.parts.extend(self.joins.invite(node).map(|way| (node, way))),
+            Command::Welcome(node) => self.joins.joined(node, |growth, name| shared.grow(growth, name)),
             _ => {}
         }
-        self.parts.iter().for_each(|part| part(Order::Obey(command.clone())));
+        self.parts.iter().for_each(|(_, part)| part(Order::Obey(command.clone())));
+        if let Command::Dismiss { joined, error } = command {
+            self.parts.extract_if(.., |(node, _)| *node == joined).for_each(|(_, part)| part(Order::Close));
+            self.joins.dismissed(joined, error);
+        }
     }
 }
 
@@ -235,7 +269,7 @@ impl State {
 #[derive(Clone)]
 pub struct DeploymentHandle {
     pub(super) shared: Arc<Shared>,
-    pub(super) supervisor: ActorRef<Report>,
+    pub(super) supervisor: ActorRef<Note>,
 }
 
 impl std::fmt::Debug for DeploymentHandle {
@@ -257,7 +291,7 @@ impl DeploymentHandle {
 
     /// What strategies could not do as wished, such as finding a node with a tag.
     pub fn warnings(&self) -> &[String] {
-        &self.shared.outline.warnings
+        &self.shared.warnings
     }
 
     /// How it stands. Counts lag behind by a batch or so.
@@ -274,24 +308,25 @@ impl DeploymentHandle {
 
     /// What each of its workers is at.
     pub fn activity(&self) -> Vec<WorkerActivity> {
+        let crew = self.shared.crew();
         let activity = |(id, cell): (&WorkerId, &Arc<ProgressCell>)| WorkerActivity {
             id: *id,
-            vertex: self.shared.outline.name(id.vertex).to_owned(),
-            node: self.shared.node_of(*id),
+            vertex: crew.outline.name(id.vertex).to_owned(),
+            node: crew.node_of(*id),
             calls: cell.calls(),
         };
-        self.shared.progress.iter().map(activity).collect()
+        crew.progress.iter().map(activity).collect()
     }
 
     /// Stops it in order, without waiting: sources end, what is under way drains, operations finish.
     pub fn stop(&self) {
         // A supervisor that has ended has nothing left to stop.
-        drop(self.supervisor.cast(Report::Event(Event::Stop)));
+        drop(self.supervisor.cast(Note::Report(Report::Event(Event::Stop))));
     }
 
     /// Gives it up, without waiting: what is under way is lost.
     pub fn abort(&self) {
-        drop(self.supervisor.cast(Report::Event(Event::Abort)));
+        drop(self.supervisor.cast(Note::Report(Report::Event(Event::Abort))));
     }
 
     /// Waits until it has ended.

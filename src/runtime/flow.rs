@@ -1,6 +1,6 @@
 //! What leaves a worker: its links to other workers, with their credit and what waits for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::window::{WINDOW, Window};
 use super::wire::{Header, Kind};
 use super::worker::{Credit, Message, Parcel};
 use crate::actor::ActorRef;
-use crate::id::WorkerId;
+use crate::id::{VertexId, WorkerId};
 use crate::workflow::{Batch, Error, Post};
 
 /// Batches that may wait for credit in one worker before the operation that emits them is made to wait, too. A worker
@@ -113,6 +113,8 @@ struct Links {
     to_peers: u64,
     /// Why a batch could not be sent.
     fault: Option<Error>,
+    /// The ways to workers that have joined, as long as the routes are extended by them.
+    joined: BTreeMap<VertexId, Vec<Way>>,
 }
 
 /// The links of a worker, shared by those who send in it.
@@ -126,8 +128,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// One of so many workers of its vertex, without links. `given_up` is set when the deployment is, so that nobody
-    /// waits any more.
+    /// One of so many workers of its vertex, without links; those that join later change nothing. `given_up` is set
+    /// when the deployment is, so that nobody waits any more.
     pub fn new(from: WorkerId, workers: usize, given_up: Arc<AtomicBool>) -> Self {
         Flow { from, remote: remote_window(workers), links: Arc::default(), given_up }
     }
@@ -137,22 +139,18 @@ impl Flow {
     }
 
     /// Links the worker to all workers of a vertex. `own` is its own way in, to be told when credit comes back.
-    pub fn link(&self, own: &Mailbox, receivers: &[Way], peer: bool) -> Box<dyn Post> {
-        let mut links = self.lock();
-        let first = links.links.len();
-        for to in receivers {
-            let (own, number) = (own.clone(), links.links.len() as u32);
-            let permits = match to {
-                Way::Here(_) => WINDOW,
-                Way::There(..) => self.remote,
-            };
-            let window = Arc::new(Window::new(permits, move || own.send(Message::Wake)));
-            if let Way::There(connection, _) = to {
-                connection.register(self.from, number, Arc::clone(&window));
-            }
-            links.links.push(Link { to: to.clone(), number, window, waiting: VecDeque::new(), peer });
-        }
-        Box::new(Route { flow: self.clone(), first })
+    pub fn link(&self, own: &Mailbox, vertex: VertexId, receivers: &[Way]) -> Box<dyn Post> {
+        let mut route = Route { flow: self.clone(), own: own.clone(), vertex, links: Vec::new() };
+        route.extend(&mut self.lock(), receivers);
+        Box::new(route)
+    }
+
+    /// Runs `extend`, in which routes that are told that workers have joined find these ways to them.
+    pub fn with_joined<R>(&self, ways: &BTreeMap<VertexId, Vec<Way>>, extend: impl FnOnce() -> R) -> R {
+        self.lock().joined.clone_from(ways);
+        let result = extend();
+        self.lock().joined.clear();
+        result
     }
 
     /// Sends what waits, as far as there is credit; returns whether nothing is left.
@@ -193,14 +191,37 @@ impl Flow {
 /// The links of a worker to the workers of one vertex.
 struct Route {
     flow: Flow,
-    first: usize,
+    own: Mailbox,
+    vertex: VertexId,
+    /// The link to each worker, by its place among the links of the sender.
+    links: Vec<usize>,
+}
+
+impl Route {
+    fn extend(&mut self, links: &mut Links, receivers: &[Way]) {
+        let from = self.flow.from;
+        for to in receivers {
+            let (own, number) = (self.own.clone(), links.links.len() as u32);
+            let permits = match to {
+                Way::Here(_) => WINDOW,
+                Way::There(..) => self.flow.remote,
+            };
+            let window = Arc::new(Window::new(permits, move || own.send(Message::Wake)));
+            if let Way::There(connection, _) = to {
+                connection.register(from, number, Arc::clone(&window));
+            }
+            self.links.push(links.links.len());
+            let peer = self.vertex == from.vertex;
+            links.links.push(Link { to: to.clone(), number, window, waiting: VecDeque::new(), peer });
+        }
+    }
 }
 
 impl Post for Route {
     fn post(&mut self, worker: usize, batch: Box<dyn Batch>) {
         let mut links = self.flow.lock();
-        let Links { links: all, waiting, to_peers, fault } = &mut *links;
-        let link = &mut all[self.first + worker];
+        let Links { links: all, waiting, to_peers, fault, .. } = &mut *links;
+        let link = &mut all[self.links[worker]];
         link.waiting.push_back(batch);
         *to_peers += u64::from(link.peer);
         *waiting += 1;
@@ -212,13 +233,21 @@ impl Post for Route {
     }
 
     fn spare(&mut self, worker: usize) -> Option<Box<dyn Batch>> {
-        self.flow.lock().links[self.first + worker].window.spare()
+        self.flow.lock().links[self.links[worker]].window.spare()
     }
 
     fn load(&self, worker: usize) -> usize {
         let links = self.flow.lock();
-        let link = &links.links[self.first + worker];
+        let link = &links.links[self.links[worker]];
         link.waiting.len() + link.window.taken()
+    }
+
+    fn joined(&mut self, workers: usize) {
+        let flow = self.flow.clone();
+        let mut links = flow.lock();
+        let further = workers.saturating_sub(self.links.len());
+        let ways = links.joined.get(&self.vertex).filter(|ways| ways.len() == further).cloned();
+        self.extend(&mut links, &ways.unwrap_or_default());
     }
 }
 

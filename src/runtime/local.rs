@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::crew::Crew;
 use super::deployment::{Alive, DeploymentHandle, Parts, Shared, Start, Supervisor, Way};
 use super::plan::{Outline, Plan};
 use super::site::{Others, SiteHandle, SiteStart, Tell};
@@ -139,20 +140,22 @@ impl Runtime {
         let executor = self.executor(&outline, NodeId::LOCAL, Executor::new)?;
         let shared = self.shared(name, outline, &self.cluster);
         let (part, census) = (Arc::clone(&shared), self.census.clone());
-        let parts = move |tell| -> Result<Vec<Way>> {
+        let parts = move |tell| -> Result<Vec<(NodeId, Way)>> {
+            let crew = part.crew();
             let site = SiteStart {
                 node: NodeId::LOCAL,
                 stages,
-                outline: Arc::clone(&part.outline),
+                outline: Arc::clone(&crew.outline),
                 meters: part.meters.clone(),
-                progress: part.progress.clone(),
+                progress: crew.progress.clone(),
                 executor,
                 census,
                 tell,
                 others: None,
             };
             let site = SiteHandle::start(site)?;
-            Ok(vec![Box::new(move |order| site.order(order))])
+            let way: Way = Box::new(move |order| site.order(order));
+            Ok(vec![(NodeId::LOCAL, way)])
         };
         self.supervise(shared, Box::new(parts))
     }
@@ -167,12 +170,12 @@ impl Runtime {
         cluster: &Cluster,
         name: &str,
         workflow: &Workflow,
-        parts: impl FnOnce(DeploymentId, &Outline, Tell) -> Result<Vec<Way>> + Send + 'static,
+        parts: impl FnOnce(DeploymentId, &Outline, Tell) -> Result<Vec<(NodeId, Way)>> + Send + 'static,
     ) -> Result<DeploymentHandle> {
         let outline = Plan::new(workflow, cluster)?.outline;
         let shared = self.shared(name, outline, cluster);
         let part = Arc::clone(&shared);
-        self.supervise(shared, Box::new(move |tell| parts(part.id, &part.outline, tell)))
+        self.supervise(shared, Box::new(move |tell| parts(part.id, &part.crew().outline, tell)))
     }
 
     /// Starts the part of a deployment on this node that another node has planned: the workers of a workflow that stand
@@ -220,18 +223,16 @@ impl Runtime {
     }
 
     fn shared(&self, name: &str, outline: Outline, cluster: &Cluster) -> Arc<Shared> {
-        let workers = outline.ids(outline.workers.keys());
         Arc::new(Shared {
             id: DeploymentId(self.next.fetch_add(1, Ordering::Relaxed)),
             name: name.to_owned(),
-            nodes: cluster.nodes().iter().map(|node| (node.id.number, node.name.clone())).collect(),
+            warnings: outline.warnings.clone(),
+            crew: Mutex::new(Arc::new(Crew::new(outline, cluster))),
             meters: Meters::default(),
-            progress: workers.map(|worker| (worker, Arc::default())).collect(),
             phase: watch::Sender::new(Phase::Starting),
             began: Instant::now(),
             ended: OnceLock::new(),
             patience: self.settings.patience,
-            outline: Arc::new(outline),
         })
     }
 

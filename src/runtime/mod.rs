@@ -9,8 +9,10 @@
 
 mod connection;
 mod coordinator;
+mod crew;
 mod deployment;
 mod flow;
+mod growth;
 mod intake;
 mod local;
 mod neighbours;

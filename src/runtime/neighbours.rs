@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Outline, PlannedStage};
+use super::plan::Outline;
 use super::wire::{Header, Kind};
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::workflow::Workers;
@@ -20,14 +20,13 @@ pub struct Neighbours {
 
 impl Neighbours {
     /// Those of a node in a plan.
-    pub fn of(node: NodeId, outline: &Outline, stages: &BTreeMap<VertexId, PlannedStage>) -> Neighbours {
-        let workers = outline.workers.clone();
+    pub fn of(node: NodeId, outline: &Outline) -> Neighbours {
+        let (workers, peers) = (outline.workers.clone(), outline.peers.clone());
         let count = |vertex: &VertexId| workers.get(vertex).map_or(0, |workers| workers.len() as u32);
-        let (mut links, mut peers, mut nodes) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        for (vertex, stage) in stages {
-            let mut to: Vec<VertexId> = stage.receivers.clone();
-            if stage.factory.peers() {
-                peers.insert(*vertex);
+        let (mut links, mut nodes) = (BTreeMap::new(), BTreeSet::new());
+        for (vertex, receivers) in &outline.links {
+            let mut to: Vec<VertexId> = receivers.clone();
+            if peers.contains(vertex) {
                 to.push(*vertex);
             }
             let stand = |vertex: &VertexId| -> BTreeSet<NodeId> {

@@ -1,6 +1,6 @@
 //! Which workers a workflow gets, and who waits for whom. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::actor;
@@ -19,8 +19,6 @@ pub struct PlannedStage {
     pub workers: Workers,
     /// How many ends each worker waits for: one from each link of each worker before it.
     pub channels: usize,
-    /// Vertices that its workers send to, once for each link.
-    pub receivers: Vec<VertexId>,
     /// Whether something in it may wait for the outside.
     pub blocks: bool,
 }
@@ -38,15 +36,21 @@ pub struct Plan {
     pub stages: BTreeMap<VertexId, PlannedStage>,
 }
 
+/// The vertices that workers of each vertex send to, once for each link.
+pub type Links = BTreeMap<VertexId, Vec<VertexId>>;
+
 /// What there is to say about a plan. Holds nothing of user code's, so that what operations hold is dropped when their
 /// deployment has ended, however long somebody keeps asking about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outline {
     pub vertices: Vec<VertexInfo>,
     /// The workers of each vertex that has any.
     pub workers: BTreeMap<VertexId, Workers>,
     /// The vertices that records come from.
     pub sources: Vec<VertexId>,
+    pub links: Links,
+    /// Vertices whose workers send to each other.
+    pub peers: BTreeSet<VertexId>,
     /// What could not be done as wished.
     pub warnings: Vec<String>,
 }
@@ -95,15 +99,15 @@ impl Plan {
     ) -> Result<Plan> {
         workflow.closed()?;
         let vertices = workflow.vertices().to_vec();
-        let outline = Outline { vertices, workers: BTreeMap::new(), sources: Vec::new(), warnings: Vec::new() };
+        let outline = Outline { vertices, ..Outline::default() };
         let mut plan = Plan { outline, stages: BTreeMap::new() };
         for (vertex, offset, factory) in workflow.stages() {
             plan.add(vertex, offset, factory, &deploy)?;
         }
-        let ends: Vec<(VertexId, usize)> =
-            plan.stages.values().flat_map(|s| s.receivers.iter().map(|to| (*to, s.workers.len()))).collect();
-        for (to, senders) in ends {
-            match plan.stages.get_mut(&to) {
+        let Plan { outline, stages } = &mut plan;
+        for (from, to) in outline.links.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to))) {
+            let senders = outline.workers.get(from).map_or(0, |workers| workers.len());
+            match stages.get_mut(to) {
                 Some(stage) => stage.channels += senders,
                 None => return Err(Error::Deploy(format!("vertex {} is sent to and has no workers", to.0))),
             }
@@ -133,13 +137,16 @@ impl Plan {
         if factory.origin() != Origin::Links {
             outline.sources.push(vertex);
         }
+        if factory.peers() {
+            outline.peers.insert(vertex);
+        }
+        outline.links.insert(vertex, survey.receivers);
         let stage = PlannedStage {
             vertex,
             offset,
             factory: Arc::clone(factory),
             workers,
             channels: usize::from(factory.origin() == Origin::Listen),
-            receivers: survey.receivers,
             blocks: survey.blocks,
         };
         stages.insert(vertex, stage);

@@ -1,6 +1,9 @@
 //! The part of a deployment that runs on one node: an actor that supervises the workers there, does what the
 //! coordinator orders, and tells it what happens.
 
+mod joining;
+mod lines;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,29 +12,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
-use super::connection::{Connection, Lost, Reader};
+use self::joining::Joining;
+use self::lines::Awaits;
+pub use self::lines::{Line, Others};
+use super::connection::{Connection, Lost};
 use super::coordinator::{Command, Event};
 use super::flow::{Flow, Mailbox, Way};
 use super::neighbours::Neighbours;
 use super::plan::{Outline, PlannedStage, workers_of};
 use super::progress::ProgressCell;
-use super::watch::watch;
 use super::wiring::{Meters, Roster};
 use super::worker::{Arguments, Message, Worker};
 use crate::actor::{
     self, Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent, Task,
 };
 use crate::id::{NodeId, VertexId, WorkerId};
-use crate::net::{BoxFuture, BoxStream, Refusal};
+use crate::net::{BoxStream, Refusal};
 use crate::workflow::{Error, Progress, Result};
-
-/// How long nodes may take to connect to each other: that of two handshakes, so that one that is slow is the first to
-/// give up and can say why.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The age of a deployment at which the ways between its nodes begin to be watched, so that this takes no time of a
-/// start, and nothing in a deployment that is over before it could matter.
-const WATCHED_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a node tells the master how far its workers are: often enough for a bar that moves.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
@@ -65,26 +62,6 @@ pub enum Report {
 
 /// Takes what a site tells. It must not wait.
 pub type Tell = Arc<dyn Fn(Report) + Send + Sync>;
-
-/// What a connection to another node is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// Batches.
-    Data,
-    /// Nothing; see [`watch`].
-    Watch,
-}
-
-/// Connects to another node, for a deployment. Called in the executor of the deployment.
-pub type Dial = Arc<dyn Fn(NodeId, Line) -> BoxFuture<'static, Result<BoxStream, Refusal>> + Send + Sync>;
-
-/// What there is beside this node.
-pub struct Others {
-    /// The names of all nodes of the deployment, by number.
-    pub names: BTreeMap<u32, String>,
-    /// How to reach them.
-    pub dial: Dial,
-}
 
 /// What a site is made of.
 pub struct SiteStart {
@@ -122,11 +99,11 @@ pub enum Note {
     },
     /// A connection has ended.
     Detached {
-        node: String,
+        node: u32,
         lost: Lost,
     },
     /// Nodes have had their time to connect.
-    ConnectTimeout,
+    ConnectTimeout(Awaits),
     /// The deployment has run for a while.
     Watch,
     Count,
@@ -174,8 +151,12 @@ pub struct State {
     connections: BTreeMap<u32, Arc<Connection>>,
     /// Those that tell when the way to another node is cut, by its number.
     watches: BTreeMap<u32, Task>,
-    /// Nodes that were connected to, or have connected, before or after they were waited for.
-    connecting: bool,
+    /// Those that were dialled.
+    watched: BTreeSet<u32>,
+    /// The connections that the coordinator waits for.
+    awaits: Option<Awaits>,
+    /// A node that joins.
+    joining: Option<Joining>,
     workers: Arc<BTreeMap<WorkerId, Mailbox>>,
     actors: HashMap<ActorId, WorkerId>,
     living: BTreeSet<WorkerId>,
@@ -240,7 +221,7 @@ impl Actor for Site {
         tell(Report::Event(Event::Prepared(node)));
         Ok(State {
             node,
-            neighbours: Neighbours::of(node, &outline, &stages),
+            neighbours: Neighbours::of(node, &outline),
             outline,
             meters,
             progress,
@@ -249,7 +230,9 @@ impl Actor for Site {
             others,
             connections: BTreeMap::new(),
             watches: BTreeMap::new(),
-            connecting: false,
+            watched: BTreeSet::new(),
+            awaits: None,
+            joining: None,
             living: actors.values().copied().collect(),
             workers: Arc::new(workers),
             actors,
@@ -295,11 +278,13 @@ impl State {
             Note::Dialled { to, line: Line::Data, result: Ok(stream) } => self.attach(own, to.number, stream),
             Note::Dialled { to, line: Line::Watch, result: Ok(stream) } => self.watch(own, to.number, stream, true),
             Note::Dialled { to, result: Err(refusal), .. } => {
-                self.broken(format!("cannot connect to `{}`: {refusal}", self.name(to.number)));
+                self.broken(to.number, format!("cannot connect to `{}`: {refusal}", self.name(to.number)));
             }
-            Note::Detached { node, lost } => self.broken(format!("the connection to `{node}` was lost: {lost}")),
-            Note::ConnectTimeout => self.check_connected(),
-            Note::Watch if !self.closing => self.called().for_each(|to| self.dial(own, to, Line::Watch)),
+            Note::Detached { node, lost } => {
+                self.broken(node, format!("the connection to `{}` was lost: {lost}", self.name(node)));
+            }
+            Note::ConnectTimeout(awaits) => self.check_connected(awaits),
+            Note::Watch if !self.closing => self.watch_all(own),
             Note::Watch => {}
             Note::Count => {
                 self.count();
@@ -313,27 +298,14 @@ impl State {
         (self.tell)(Report::Event(event));
     }
 
-    fn name(&self, node: u32) -> String {
-        let name = self.others.as_ref().and_then(|others| others.names.get(&node));
-        name.cloned().unwrap_or_else(|| format!("node {node}"))
-    }
-
-    fn broken(&self, what: String) {
-        if !self.closing {
-            let error = Error::Node(format!("`{}`: {what}", self.name(self.node.number)));
-            self.tell(Event::Broken { node: self.node, error });
-        }
-    }
-
     fn obey(&mut self, own: &ActorRef<Note>, command: Command) {
         match command {
-            Command::Connect => self.connect(own),
+            Command::Connect => self.connect(own, Awaits::All),
             Command::Open => self.open(),
             Command::Start => {
                 self.order(|_| true, || Message::Start);
                 if self.others.is_some() {
-                    let own = own.clone();
-                    actor::later(WATCHED_AFTER, move || drop(own.cast(Note::Watch)));
+                    Self::watch_later(own);
                 }
             }
             Command::StopSources => {
@@ -342,6 +314,15 @@ impl State {
             }
             Command::Probe { vertex, round } => self.order(|other| other == vertex, || Message::Probe { round }),
             Command::Finish { vertex } => self.order(|other| other == vertex, || Message::Finish),
+            // Its order to prepare was the invitation.
+            Command::Invite(_) => {}
+            Command::Meet(growth) => self.meet(own, growth),
+            Command::OpenOn(node) if node == self.node => self.open(),
+            Command::OpenOn(_) => {}
+            Command::Expect { joined, ends } => self.expect(joined, &ends),
+            Command::Welcome(node) => self.welcome(own, node),
+            Command::Release { worker, ends } => self.release(worker, ends),
+            Command::Dismiss { joined, .. } => self.dismiss(joined),
             Command::GiveUp => {
                 self.given_up.store(true, Ordering::Release);
                 self.workers.values().for_each(Mailbox::give_up);
@@ -352,85 +333,6 @@ impl State {
 
     fn order(&self, to: impl Fn(VertexId) -> bool, message: impl Fn() -> Message) {
         self.workers.iter().filter(|(id, _)| to(id.vertex)).for_each(|(_, mailbox)| mailbox.send(message()));
-    }
-
-    /// Those with a higher number are called, those with a lower one call.
-    fn called(&self) -> impl Iterator<Item = NodeId> {
-        self.neighbours.nodes().filter(|node| node.number > self.node.number)
-    }
-
-    fn connect(&mut self, own: &ActorRef<Note>) {
-        self.connecting = true;
-        self.called().for_each(|to| self.dial(own, to, Line::Data));
-        if self.is_connected() {
-            self.tell(Event::Connected(self.node));
-        } else {
-            let own = own.clone();
-            actor::later(CONNECT_TIMEOUT, move || drop(own.cast(Note::ConnectTimeout)));
-        }
-    }
-
-    fn dial(&self, own: &ActorRef<Note>, to: NodeId, line: Line) {
-        let Some(others) = &self.others else { return };
-        let (dial, own) = (Arc::clone(&others.dial), own.clone());
-        self.executor.start(async move {
-            let result = dial(to, line).await;
-            drop(own.cast(Note::Dialled { to, line, result }));
-        });
-    }
-
-    fn is_connected(&self) -> bool {
-        self.neighbours.nodes().all(|node| self.connections.contains_key(&node.number))
-    }
-
-    fn attach(&mut self, own: &ActorRef<Note>, from: u32, stream: BoxStream) {
-        let Some(knows) = self.neighbours.links_from(from) else {
-            return self.broken(format!("`{}` connects, which no worker exchanges batches with", self.name(from)));
-        };
-        let connection = Connection::new(self.name(from));
-        if self.connections.contains_key(&from) {
-            return self.broken(format!("`{}` connects twice", self.name(from)));
-        }
-        self.connections.insert(from, Arc::clone(&connection));
-        let mailboxes = Arc::clone(&self.workers);
-        let reader = Reader { connection: Arc::clone(&connection), mailboxes, knows };
-        let (own, node) = (own.clone(), connection.node().to_owned());
-        self.executor.start(async move {
-            let lost = match stream.into_here() {
-                Ok(stream) => {
-                    let (incoming, outgoing) = stream.into_halves();
-                    tokio::select! {
-                        biased;
-                        lost = reader.run(incoming) => lost,
-                        Err(lost) = connection.write(outgoing) => lost,
-                    }
-                }
-                Err(error) => Lost::Io(error),
-            };
-            drop(own.cast(Note::Detached { node, lost }));
-        });
-        if self.connecting && self.is_connected() {
-            self.tell(Event::Connected(self.node));
-        }
-    }
-
-    fn watch(&mut self, own: &ActorRef<Note>, from: u32, stream: BoxStream, asks: bool) {
-        let (own, node) = (own.clone(), self.name(from));
-        // Not in the executor of the deployment, where user code may keep it waiting.
-        let watching = actor::task(async move {
-            if let Some(lost) = watch(stream, asks).await {
-                drop(own.cast(Note::Detached { node, lost }));
-            }
-        });
-        self.watches.insert(from, watching);
-    }
-
-    fn check_connected(&self) {
-        let missing = |node: &NodeId| !self.connections.contains_key(&node.number);
-        if let Some(node) = self.neighbours.nodes().find(missing) {
-            let (name, seconds) = (self.name(node.number), CONNECT_TIMEOUT.as_secs());
-            self.broken(format!("there is no connection with `{name}` after {seconds} s"));
-        }
     }
 
     fn open(&self) {

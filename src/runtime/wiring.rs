@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::flow::{Flow, Mailbox, Way};
 use super::plan::Outline;
 use crate::id::{NodeId, VertexId, WorkerId};
-use crate::workflow::{Meter, Post, Wiring, Workers};
+use crate::workflow::{Grown, Meter, Post, Wiring, Workers};
 
 /// All workers of a deployment and how to reach them.
 pub struct Roster {
@@ -14,6 +14,15 @@ pub struct Roster {
     pub ways: BTreeMap<VertexId, Vec<Way>>,
     /// The counters of each vertex, by worker.
     pub meters: Meters,
+}
+
+/// Workers that have joined, for those that send to them.
+pub struct Joined {
+    /// The node that they are on.
+    pub node: NodeId,
+    pub grown: Grown,
+    /// The ways to the new workers alone.
+    pub ways: BTreeMap<VertexId, Vec<Way>>,
 }
 
 /// The counters of each vertex, by the worker that runs it.
@@ -83,7 +92,7 @@ impl Wiring for Wires {
 
     fn post(&mut self, vertex: VertexId) -> Box<dyn Post> {
         let receivers = self.roster.ways.get(&vertex).map_or(&[][..], Vec::as_slice);
-        self.flow.link(&self.own, receivers, vertex == self.id.vertex)
+        self.flow.link(&self.own, vertex, receivers)
     }
 
     fn meter(&mut self, vertex: VertexId) -> Arc<Meter> {

@@ -1,7 +1,9 @@
 //! Nothing is kept, nothing leaves the node.
 
 use crate::codec::Record;
-use crate::workflow::{Cluster, Deployment, Emit, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+use crate::workflow::{
+    Cluster, Deployment, Emit, LinkContext, NodeInfo, Outbox, React, Result, Strategy, WorkerContext, Workers,
+};
 
 /// A worker on each core; each record goes to the next one on the sender's own node and meets a fresh state, so that
 /// nothing is kept between records. For work that is heavy enough to be worth a hop to another core.
@@ -19,6 +21,16 @@ pub struct Turns {
     next: usize,
 }
 
+/// The workers that a sender on this node uses: those beside it, or all.
+fn near<O>(link: &LinkContext<'_, O>) -> Vec<usize> {
+    let here = |&worker: &usize| link.workers[worker].node == link.node;
+    let mut workers: Vec<usize> = (0..link.workers.len()).filter(here).collect();
+    if workers.is_empty() {
+        workers = (0..link.workers.len()).collect();
+    }
+    workers
+}
+
 impl<O: React<In: Record>> Strategy<O> for ImmutableLocal {
     type Message = O::In;
     type Sender = Turns;
@@ -29,15 +41,20 @@ impl<O: React<In: Record>> Strategy<O> for ImmutableLocal {
         Ok(cluster.on_all_worker_cores())
     }
 
+    fn on_node_joined(&self, _: &O, joined: &NodeInfo, cluster: &Cluster, _: &Workers) -> Result<Deployment> {
+        Ok(cluster.on_cores_of(joined))
+    }
+
     fn sender(&self, link: &LinkContext<'_, O>) -> Turns {
-        let here = |&worker: &usize| link.workers[worker].node == link.node;
-        let mut workers: Vec<usize> = (0..link.workers.len()).filter(here).collect();
-        if workers.is_empty() {
-            workers = (0..link.workers.len()).collect();
-        }
+        let workers = near(link);
         // Senders begin at different workers, so that few records from many senders spread, too.
         let next = link.sender % workers.len();
         Turns { workers, next }
+    }
+
+    fn on_workers_joined(&self, link: &LinkContext<'_, O>, turns: &mut Turns) {
+        turns.workers = near(link);
+        turns.next %= turns.workers.len();
     }
 
     #[inline(always)]

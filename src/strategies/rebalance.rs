@@ -1,7 +1,9 @@
 //! To whoever has least to do.
 
 use crate::codec::Record;
-use crate::workflow::{Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+use crate::workflow::{
+    Cluster, Deployment, Emit, Flush, LinkContext, NodeInfo, Outbox, React, Result, Strategy, WorkerContext, Workers,
+};
 
 /// Most records that go to one worker before the sender looks again: few enough that work of 1 ms a record still
 /// spreads, enough that looking costs nothing.
@@ -38,6 +40,10 @@ impl<O: React<In: Record>> Strategy<O> for Rebalance {
 
     fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
         Ok(cluster.on_all_worker_cores())
+    }
+
+    fn on_node_joined(&self, _: &O, joined: &NodeInfo, cluster: &Cluster, _: &Workers) -> Result<Deployment> {
+        Ok(cluster.on_cores_of(joined))
     }
 
     fn sender(&self, link: &LinkContext<'_, O>) -> Turn {

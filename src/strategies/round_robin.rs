@@ -1,7 +1,9 @@
 //! One after the other.
 
 use crate::codec::Record;
-use crate::workflow::{Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+use crate::workflow::{
+    Cluster, Deployment, Emit, Flush, LinkContext, NodeInfo, Outbox, React, Result, Strategy, WorkerContext, Workers,
+};
 
 /// A worker on each core; each sender gives a record to one worker after the other. Spreads work of equal cost evenly.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +17,10 @@ impl<O: React<In: Record>> Strategy<O> for RoundRobin {
 
     fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
         Ok(cluster.on_all_worker_cores())
+    }
+
+    fn on_node_joined(&self, _: &O, joined: &NodeInfo, cluster: &Cluster, _: &Workers) -> Result<Deployment> {
+        Ok(cluster.on_cores_of(joined))
     }
 
     fn sender(&self, link: &LinkContext<'_, O>) -> usize {

@@ -84,6 +84,22 @@ pub fn placed_otherwise(workflow: &str, warning: &str) {
     warn!(target: SAID, workflow, "Workflow `{workflow}`: {warning}");
 }
 
+/// A vertex of a workflow that runs has got workers on a node that has joined.
+pub fn grew(vertex: &str, workers: usize, node: &str) {
+    let plural = if workers == 1 { "" } else { "s" };
+    info!(target: SAID, vertex, workers, node, "`{vertex}` grew by {workers} worker{plural} on `{node}`");
+}
+
+/// A node has joined while a workflow runs, and no strategy of that has use for it.
+pub fn not_grown(workflow: &str, node: &str) {
+    info!(target: SAID, workflow, node, "`{workflow}` goes on without `{node}`: no strategy of it adds workers");
+}
+
+/// A workflow was to get workers on a node that has joined, and did not.
+pub fn cannot_grow(workflow: &str, node: &str, cause: &dyn Display) {
+    warn!(target: SAID, workflow, node, cause = %cause, "`{workflow}` goes on without `{node}`: {cause}");
+}
+
 /// All sources came to their end and the last record has been handled. The summary counts the records in and out of
 /// each vertex.
 pub fn completed(workflow: &str, summary: &dyn Display, seconds: f64) {

@@ -1,14 +1,15 @@
 //! The simulated runtime: all workers of a workflow in one thread, and who does what next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::network::{CREDITS, Network, Plan, SimulatedWiring};
+use super::network::{CREDITS, Network, SimulatedWiring};
 use crate::id::VertexId;
 use crate::workflow::{
-    Cluster, Error, Failure, Flush, Meter, Opening, Origin, Pull, Result, Stage, StageFactory, Workers, Workflow,
+    Cluster, Error, Failure, Flush, Meter, NodeInfo, Opening, Origin, Pull, Result, Stage, StageFactory, Workers,
+    Workflow,
 };
 
 /// How often a busy worker is flushed, in simulated time; as the runtime does.
@@ -30,6 +31,8 @@ pub(super) struct Settings {
     pub slow: (VertexId, Vec<usize>),
     /// Seed of the order in which things happen; without one they happen in turn.
     pub seed: Option<u64>,
+    /// Nodes that join when senders have sent so many records, in this order.
+    pub joins: VecDeque<(u64, NodeInfo)>,
 }
 
 /// A vertex that has workers.
@@ -40,24 +43,28 @@ pub(super) struct Placed {
     /// For each worker, how many messages it got from elsewhere, and from its peers.
     pub received: Vec<u64>,
     pub from_peers: Vec<u64>,
-    factory: Arc<dyn StageFactory>,
-    first: usize,
+    pub factory: Arc<dyn StageFactory>,
+    /// The offset of the vertex numbers that its recipe was built with.
+    pub offset: u32,
+    pub parallelism: Option<usize>,
+    /// The place of each worker in the engine.
+    pub places: Vec<usize>,
     meter: Arc<Meter>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Running,
     /// All senders have ended.
     Drained,
     Finished,
 }
 
-struct Worker {
+pub(super) struct Worker {
     vertex: usize,
     index: usize,
-    stage: Box<dyn Stage>,
-    phase: Phase,
+    pub stage: Box<dyn Stage>,
+    pub phase: Phase,
     /// When a source is to be asked for records; never, if it has ended or is none.
     ask: Option<Duration>,
 }
@@ -81,8 +88,10 @@ enum Step {
 pub(super) struct Engine {
     pub vertices: Vec<Placed>,
     pub now: Duration,
-    workers: Vec<Worker>,
-    network: Network,
+    pub workers: Vec<Worker>,
+    pub network: Network,
+    pub cluster: Cluster,
+    meters: BTreeMap<VertexId, Arc<Meter>>,
     settings: Settings,
     dice: Option<Dice>,
     flushed: Duration,
@@ -92,18 +101,20 @@ pub(super) struct Engine {
     turn: usize,
 }
 
-fn reason(failure: Failure) -> Error {
+pub(super) fn reason(failure: Failure) -> Error {
     failure.error
 }
 
 impl Engine {
     /// Deploys a workflow and opens the stages of all its workers.
     pub fn open(workflow: &Workflow, cluster: &Cluster, settings: Settings) -> Result<Engine> {
-        let (mut vertices, mut plan, mut meters) = (Vec::new(), Plan::new(), BTreeMap::new());
+        let (mut vertices, mut meters) = (Vec::new(), BTreeMap::new());
+        let network = Network::default();
         let mut first = 0;
-        for (id, _, factory) in workflow.stages() {
+        for (id, offset, factory) in workflow.stages() {
             let info = workflow.vertices().get(id.0 as usize);
-            let deployment = factory.deploy(&cluster.with_parallelism(info.and_then(|info| info.parallelism)))?;
+            let parallelism = info.and_then(|info| info.parallelism);
+            let deployment = factory.deploy(&cluster.with_parallelism(parallelism))?;
             let strategy = info.map(|info| info.strategy.as_str()).unwrap_or_default();
             if deployment.workers.is_empty() {
                 return Err(Error::Deploy(format!("strategy `{strategy}` made no worker; it needs at least one")));
@@ -116,7 +127,8 @@ impl Engine {
             }
             let workers: Workers = deployment.workers.into();
             let count = workers.len();
-            plan.insert(id, (Arc::clone(&workers), first));
+            let places: Vec<usize> = (first..first + count).collect();
+            network.plan().insert(id, (Arc::clone(&workers), places.clone()));
             vertices.push(Placed {
                 id,
                 workers,
@@ -124,47 +136,60 @@ impl Engine {
                 received: vec![0; count],
                 from_peers: vec![0; count],
                 factory: Arc::clone(factory),
-                first,
+                offset,
+                parallelism,
+                places,
                 meter: Arc::clone(meters.entry(id).or_default()),
             });
             first += count;
         }
-        let network = Network::default();
-        let mut workers = Vec::new();
-        for (vertex, (placed, (_, offset, factory))) in vertices.iter().zip(workflow.stages()).enumerate() {
-            for (index, info) in placed.workers.iter().enumerate() {
-                let mut wiring = SimulatedWiring {
-                    network: &network,
-                    plan: &plan,
-                    meters: &mut meters,
-                    vertex: placed.id,
-                    index,
-                    node: info.node,
-                    place: placed.first + index,
-                };
-                let stage = factory.open(&mut Opening::new(&mut wiring, offset)).map_err(reason)?;
-                let ask = (factory.origin() == Origin::Produce).then_some(Duration::ZERO);
-                workers.push(Worker { vertex, index, stage, phase: Phase::Running, ask });
-            }
-        }
         let dice = settings.seed.map(Dice::new);
-        Ok(Engine {
+        let mut engine = Engine {
             vertices,
             now: Duration::ZERO,
-            workers,
+            workers: Vec::new(),
             network,
+            cluster: cluster.clone(),
+            meters,
             settings,
             dice,
             flushed: Duration::ZERO,
             idle: false,
             turn: 0,
-        })
+        };
+        for vertex in 0..engine.vertices.len() {
+            for index in 0..engine.vertices[vertex].workers.len() {
+                engine.open_worker(vertex, index)?;
+            }
+        }
+        Ok(engine)
+    }
+
+    /// Opens the stage of a worker, whose place is behind all that there are.
+    pub fn open_worker(&mut self, vertex: usize, index: usize) -> Result<()> {
+        let placed = &self.vertices[vertex];
+        let mut wiring = SimulatedWiring {
+            network: &self.network,
+            meters: &mut self.meters,
+            vertex: placed.id,
+            index,
+            node: placed.workers[index].node,
+            place: placed.places[index],
+        };
+        let stage = placed.factory.open(&mut Opening::new(&mut wiring, placed.offset)).map_err(reason)?;
+        let ask = (placed.factory.origin() == Origin::Produce).then_some(self.now);
+        self.workers.push(Worker { vertex, index, stage, phase: Phase::Running, ask });
+        Ok(())
     }
 
     /// Runs until every worker has finished.
     pub fn run(&mut self) -> Result<()> {
         self.listen()?;
         loop {
+            let sent = self.sent();
+            if let Some((_, joined)) = self.settings.joins.pop_front_if(|(after, _)| *after <= sent) {
+                self.join(&joined)?;
+            }
             let actions = self.actions();
             let step = match self.dice.take() {
                 Some(mut dice) => {
@@ -192,11 +217,17 @@ impl Engine {
         }
     }
 
+    /// How many records sources have emitted.
+    fn sent(&self) -> u64 {
+        let sources = self.vertices.iter().filter(|vertex| vertex.factory.origin() == Origin::Produce);
+        sources.map(|vertex| vertex.meter.emitted()).sum()
+    }
+
     /// Has sources that listen take in all that there is, before anything else happens.
     fn listen(&mut self) -> Result<()> {
         for vertex in self.vertices.iter().filter(|vertex| vertex.factory.origin() == Origin::Listen) {
             for index in 0..vertex.workers.len() {
-                vertex.factory.listen(&vertex.workers, index, self.network.gate(vertex.first + index))?;
+                vertex.factory.listen(&vertex.workers, index, self.network.gate(vertex.places[index]))?;
             }
         }
         Ok(())

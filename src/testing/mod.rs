@@ -4,6 +4,7 @@
 mod callbacks;
 mod dice;
 mod engine;
+mod joining;
 mod network;
 mod outcome;
 mod probes;

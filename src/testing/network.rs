@@ -26,20 +26,27 @@ pub(super) struct Channel {
     pub posted: u64,
 }
 
-/// All channels. Shared with the posts, which are in the stages.
+/// The workers of each vertex, and the place of each of them in the engine.
+pub(super) type Plan = BTreeMap<VertexId, (Workers, Vec<usize>)>;
+
+/// All channels, and the plan. Shared with the posts, which are in the stages.
 #[derive(Clone, Default)]
-pub(super) struct Network(Arc<Mutex<Vec<Channel>>>);
+pub(super) struct Network(Arc<(Mutex<Vec<Channel>>, Mutex<Plan>)>);
 
 impl Network {
     pub fn lock(&self) -> MutexGuard<'_, Vec<Channel>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a channel to each of these workers; gives the number of the first.
-    fn add(&self, from: Option<usize>, to: impl Iterator<Item = usize>, peers: bool) -> usize {
+    pub fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a channel to each of these workers; gives their numbers.
+    fn add(&self, from: Option<usize>, to: &[usize], peers: bool) -> impl Iterator<Item = usize> + use<> {
         let mut channels = self.lock();
         let first = channels.len();
-        channels.extend(to.map(|to| Channel {
+        channels.extend(to.iter().map(|&to| Channel {
             from,
             to,
             peers,
@@ -47,7 +54,7 @@ impl Network {
             spares: Vec::new(),
             posted: 0,
         }));
-        first
+        first..channels.len()
     }
 
     /// How many messages this worker has sent to its peers.
@@ -61,30 +68,40 @@ impl Network {
 
     /// A way in for the thread of a source that listens.
     pub fn gate(&self, to: usize) -> Box<dyn Gate> {
-        let first = self.add(None, std::iter::once(to), false);
-        Box::new(Line { network: self.clone(), first })
+        let channels = self.add(None, &[to], false).collect();
+        Box::new(Line { network: self.clone(), from: None, to: None, channels })
     }
 }
 
-/// Some channels in a row.
+/// The channels from one worker to those of a vertex.
 struct Line {
     network: Network,
-    first: usize,
+    from: Option<usize>,
+    /// The vertex, and whether it is the sender's own; none for a way in from outside.
+    to: Option<(VertexId, bool)>,
+    channels: Vec<usize>,
 }
 
 impl Post for Line {
     fn post(&mut self, worker: usize, batch: Box<dyn Batch>) {
-        let channel = &mut self.network.lock()[self.first + worker];
+        let channel = &mut self.network.lock()[self.channels[worker]];
         channel.posted += batch.len() as u64;
         channel.batches.push_back(batch);
     }
 
     fn spare(&mut self, worker: usize) -> Option<Box<dyn Batch>> {
-        self.network.lock()[self.first + worker].spares.pop()
+        self.network.lock()[self.channels[worker]].spares.pop()
     }
 
     fn load(&self, worker: usize) -> usize {
-        self.network.lock()[self.first + worker].batches.len()
+        self.network.lock()[self.channels[worker]].batches.len()
+    }
+
+    fn joined(&mut self, workers: usize) {
+        let Some((vertex, peers)) = self.to else { return };
+        let places = self.network.plan().get(&vertex).map(|(_, places)| places.clone()).unwrap_or_default();
+        let further = places.get(self.channels.len()..workers).unwrap_or_default();
+        self.channels.extend(self.network.add(self.from, further, peers));
     }
 }
 
@@ -99,13 +116,9 @@ impl Gate for Line {
     }
 }
 
-/// The workers of each vertex, and the place of the first of them in the engine.
-pub(super) type Plan = BTreeMap<VertexId, (Workers, usize)>;
-
 /// What a stage is told when it is opened.
 pub(super) struct SimulatedWiring<'a> {
     pub network: &'a Network,
-    pub plan: &'a Plan,
     pub meters: &'a mut BTreeMap<VertexId, Arc<Meter>>,
     /// The vertex, number, node and place in the engine of the worker that the stage is for.
     pub vertex: VertexId,
@@ -124,13 +137,14 @@ impl Wiring for SimulatedWiring<'_> {
     }
 
     fn workers(&self, vertex: VertexId) -> Workers {
-        self.plan.get(&vertex).map(|(workers, _)| Arc::clone(workers)).unwrap_or_default()
+        self.network.plan().get(&vertex).map(|(workers, _)| Arc::clone(workers)).unwrap_or_default()
     }
 
     fn post(&mut self, vertex: VertexId) -> Box<dyn Post> {
-        let (count, first) = self.plan.get(&vertex).map(|(workers, first)| (workers.len(), *first)).unwrap_or_default();
-        let first = self.network.add(Some(self.place), first..first + count, vertex == self.vertex);
-        Box::new(Line { network: self.network.clone(), first })
+        let places = self.network.plan().get(&vertex).map(|(_, places)| places.clone()).unwrap_or_default();
+        let (from, peers) = (Some(self.place), vertex == self.vertex);
+        let channels = self.network.add(from, &places, peers).collect();
+        Box::new(Line { network: self.network.clone(), from, to: Some((vertex, peers)), channels })
     }
 
     fn meter(&mut self, vertex: VertexId) -> Arc<Meter> {

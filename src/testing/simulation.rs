@@ -9,7 +9,7 @@ use super::outcome::Outcome;
 use super::probes::{AtSender, Feed, Numbered, Standing, Tap};
 use crate::id::{NodeId, VertexId};
 use crate::workflow::{
-    Cluster, Error, Operation, Origin, Out, Result, Role, Strategy, WorkerInfo, Workflow, WorkflowBuilder,
+    Cluster, Error, NodeInfo, Operation, Origin, Out, Result, Role, Strategy, WorkerInfo, Workflow, WorkflowBuilder,
 };
 
 /// Simulated records a second unless a test says otherwise: what a busy worker handles.
@@ -81,7 +81,8 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
     /// A source has no senders; it is read to its end. One that listens takes in all that there is before anything else
     /// happens.
     pub fn new(operation: O, strategy: S, cluster: Cluster) -> Self {
-        let settings = Settings { rate: RATE, encoded: true, slow: (VertexId(0), Vec::new()), seed: None };
+        let joins = VecDeque::new();
+        let settings = Settings { rate: RATE, encoded: true, slow: (VertexId(0), Vec::new()), seed: None, joins };
         Simulation { operation, strategy, cluster, senders: Vec::new(), parallelism: None, settings }
     }
 
@@ -129,6 +130,32 @@ impl<O: Operation, S: Strategy<O>> Simulation<O, S> {
     #[must_use]
     pub fn slow(mut self, worker: usize) -> Self {
         self.settings.slow.1.push(worker);
+        self
+    }
+
+    /// One node more, with so many cores, joins when the senders have sent so many records. To be called in the order
+    /// in which nodes join; they are numbered on. Whether there are further workers is up to the strategy:
+    /// [`Strategy::on_node_joined`].
+    ///
+    /// ```
+    /// use skitter::operations::Map;
+    /// use skitter::strategies::RoundRobin;
+    /// use skitter::testing::Simulation;
+    /// use skitter::workflow::Cluster;
+    ///
+    /// let double = Map::new(|n: u64| n * 2);
+    /// let outcome = Simulation::new(double, RoundRobin, Cluster::simulated(1, 1)).joined_by(1, 5_000).run(0..10_000)?;
+    /// assert_eq!(outcome.workers.len(), 2);
+    /// assert!(outcome.received[0] > outcome.received[1]);
+    /// assert_eq!(outcome.records().len(), 10_000);
+    /// # Ok::<(), skitter::workflow::Error>(())
+    /// ```
+    #[must_use]
+    pub fn joined_by(mut self, cores: usize, after: u64) -> Self {
+        let joins = &mut self.settings.joins;
+        let number = self.cluster.nodes().iter().map(|node| node.id.number + 1).max().unwrap_or(0) + joins.len() as u32;
+        let id = NodeId { number, incarnation: 0 };
+        joins.push_back((after, NodeInfo { id, name: format!("node{number}"), cores, tags: Vec::new() }));
         self
     }
 

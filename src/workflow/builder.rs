@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::chain::{Deliver, Nothing, OneByOne, Prepared};
+use super::chain::{Nothing, OneByOne, Prepared};
+use super::deliver::Deliver;
 use super::fork::{Branches, Fork, Shared};
 use super::graph::{Graph, GraphData};
 use super::stage::StageFactory;

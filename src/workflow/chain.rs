@@ -8,11 +8,8 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use super::blame::Blame;
 use super::failure::Failure;
-use super::{
-    Emit, Error, Flush, Graph, InPort, LinkContext, Meter, Operation, OutPort, Outbox, Post, Result, Strategy, Workers,
-};
+use super::{Emit, Error, Flush, Graph, Grown, InPort, Meter, Operation, OutPort, Post, Result, Workers};
 use crate::id::{NodeId, VertexId};
 
 /// What stands before a point of a workflow.
@@ -146,6 +143,9 @@ pub trait Outlet<T>: Emit<T> + Send + 'static {
     /// When an operation fails to flush.
     fn flush(&mut self, due: Flush) -> Result<(), Failure>;
 
+    /// Further workers have joined vertices, some of which it may send to.
+    fn joined(&mut self, grown: &Grown);
+
     /// Ends the operations in it and lets everything leave. Not called twice.
     ///
     /// # Errors
@@ -225,6 +225,11 @@ impl Survey {
         self.blocks |= blocks;
     }
 
+    /// Counts a link to a vertex.
+    pub(super) fn link(&mut self, vertex: VertexId) {
+        self.receivers.push(VertexId(vertex.0 + self.offset));
+    }
+
     pub(super) fn shifted(&mut self, by: i64, survey: impl FnOnce(&mut Survey)) {
         let offset = self.offset;
         self.offset = shift(offset, by);
@@ -264,112 +269,6 @@ impl<O: Operation> Prepared<O> {
             operation.conf().map(|()| operation).map_err(|error| error.to_string())
         });
         prepared.clone().map_err(Error::Operation)
-    }
-}
-
-/// Recipe: the sender's half of a vertex with workers of its own.
-pub struct Deliver<S, O> {
-    vertex: VertexId,
-    strategy: S,
-    operation: Prepared<O>,
-    port: usize,
-}
-
-impl<S: Clone, O> Clone for Deliver<S, O> {
-    fn clone(&self) -> Self {
-        Deliver {
-            vertex: self.vertex,
-            strategy: self.strategy.clone(),
-            operation: self.operation.clone(),
-            port: self.port,
-        }
-    }
-}
-
-impl<S, O> Deliver<S, O> {
-    pub(super) fn new(vertex: VertexId, strategy: S, operation: Prepared<O>) -> Self {
-        Deliver { vertex, strategy, operation, port: 0 }
-    }
-}
-
-impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
-    type Outlet = Delivery<S, O>;
-
-    fn open(&self, opening: &mut Opening<'_>) -> Result<Delivery<S, O>> {
-        let vertex = opening.id(self.vertex);
-        // Dropped, too, when the operation cannot be prepared, whose error does not say where it comes from.
-        let blame = Blame(vertex);
-        let operation = self.operation.get()?;
-        let wiring = opening.wiring();
-        let workers = wiring.workers(vertex);
-        let (node, sender_index) = (wiring.node(), wiring.index());
-        let outbox = Outbox::new(workers.len(), wiring.post(vertex));
-        let link =
-            LinkContext { operation: &operation, workers: &workers, port: self.port, node, sender: sender_index };
-        let sender = self.strategy.sender(&link);
-        std::mem::forget(blame);
-        let strategy = self.strategy.clone();
-        Ok(Delivery { vertex, strategy, operation, workers, port: self.port, node, sender_index, sender, outbox })
-    }
-
-    fn survey(&self, survey: &mut Survey) {
-        survey.receivers.push(VertexId(self.vertex.0 + survey.offset));
-    }
-
-    fn at_port(self, port: usize) -> Self {
-        Deliver { port, ..self }
-    }
-}
-
-/// The sender's half of a vertex with workers of its own.
-pub struct Delivery<S: Strategy<O>, O: Operation> {
-    sender: S::Sender,
-    outbox: Outbox<S::Message>,
-    strategy: S,
-    operation: O,
-    workers: Workers,
-    vertex: VertexId,
-    port: usize,
-    node: NodeId,
-    sender_index: usize,
-}
-
-macro_rules! link {
-    ($delivery:ident) => {
-        &LinkContext {
-            operation: &$delivery.operation,
-            workers: &$delivery.workers,
-            port: $delivery.port,
-            node: $delivery.node,
-            sender: $delivery.sender_index,
-        }
-    };
-}
-
-impl<S: Strategy<O>, O: Operation> Emit<O::In> for Delivery<S, O> {
-    #[inline(always)]
-    fn emit(&mut self, record: O::In) {
-        let blame = Blame(self.vertex);
-        self.strategy.deliver(link!(self), &mut self.sender, record, &mut self.outbox);
-        std::mem::forget(blame);
-    }
-}
-
-impl<S: Strategy<O>, O: Operation> Outlet<O::In> for Delivery<S, O> {
-    fn settle(&mut self, _records: u64) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn flush(&mut self, due: Flush) -> Result<(), Failure> {
-        let blame = Blame(self.vertex);
-        self.strategy.flush(link!(self), &mut self.sender, &mut self.outbox, due);
-        std::mem::forget(blame);
-        self.outbox.flush();
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), Failure> {
-        self.flush(Flush::End)
     }
 }
 
@@ -452,6 +351,10 @@ where
         self.next.flush(due)
     }
 
+    fn joined(&mut self, grown: &Grown) {
+        self.next.joined(grown);
+    }
+
     fn finish(&mut self) -> Result<(), Failure> {
         self.next.finish()
     }
@@ -484,6 +387,8 @@ impl<T: 'static> Outlet<T> for Discard {
     fn flush(&mut self, _due: Flush) -> Result<(), Failure> {
         Ok(())
     }
+
+    fn joined(&mut self, _grown: &Grown) {}
 
     fn finish(&mut self) -> Result<(), Failure> {
         Ok(())

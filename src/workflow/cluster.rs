@@ -1,12 +1,13 @@
 //! What a strategy sees of the cluster when it deploys, and what it answers: which workers, as what, where.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
-use crate::id::{NodeId, Tag};
+use crate::id::{NodeId, Tag, VertexId};
 
 /// What a worker is for its strategy; the strategy chooses the words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,6 +52,9 @@ pub struct WorkerInfo {
 
 /// The workers of one vertex, in the order of their numbers. Cheap to clone.
 pub type Workers = Arc<[WorkerInfo]>;
+
+/// Vertices of a running deployment that have got further workers, each with all that it has now: the new ones are last.
+pub type Grown = BTreeMap<VertexId, Workers>;
 
 /// Where a worker should stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +175,15 @@ impl Cluster {
         spread(n, self.nodes.iter())
     }
 
+    /// A worker on each core of a node, as the built-in strategies that use all cores add when it joins; none if the
+    /// user has said how many workers there are to be.
+    pub fn on_cores_of(&self, node: &NodeInfo) -> Deployment {
+        match self.parallelism {
+            Some(_) => Deployment::default(),
+            None => self.on_cores(std::iter::once(node)),
+        }
+    }
+
     /// One worker on each node that has the tag; on each node, with a warning, when none has it.
     pub fn on_tagged_workers(&self, tag: &Tag) -> Deployment {
         self.tagged(tag, |nodes| Deployment { workers: nodes.into_iter().map(worker).collect(), warnings: Vec::new() })
@@ -279,6 +292,8 @@ mod tests {
         assert_eq!(numbers(&cluster.n_times_on_all_workers(3)).len(), 9);
         assert_eq!(numbers(&cluster.on_n(4)), [0, 1, 2, 0]);
         assert_eq!(numbers(&cluster.with_parallelism(Some(1)).on_all_worker_cores()), [0]);
+        assert_eq!(numbers(&cluster.on_cores_of(&cluster.nodes()[1])), [1, 1]);
+        assert!(cluster.with_parallelism(Some(1)).on_cores_of(&cluster.nodes()[1]).workers.is_empty());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::operation::Progress;
 use super::{
-    Cluster, Deployment, Emit, Flush, Intake, LinkContext, Operation, Origin, Outbox, Pull, Result, Strategy,
-    WorkerContext,
+    Cluster, Deployment, Emit, Flush, Intake, LinkContext, NodeInfo, Operation, Origin, Outbox, Pull, Result, Strategy,
+    WorkerContext, Workers,
 };
 
 type Message<S, O> = <S as Strategy<O>>::Message;
@@ -57,9 +57,29 @@ pub trait Extension<O: Operation>: Clone + Send + Sync + 'static {
         self.base().deploy(operation, cluster)
     }
 
+    /// See [`Strategy::on_node_joined`]. The default is that of the base, which is right as long as any worker may still
+    /// handle any record; where a hook that is replaced has made a difference between them, add none.
+    ///
+    /// # Errors
+    /// As there.
+    fn on_node_joined(
+        &self,
+        operation: &O,
+        joined: &NodeInfo,
+        cluster: &Cluster,
+        workers: &Workers,
+    ) -> Result<Deployment> {
+        self.base().on_node_joined(operation, joined, cluster, workers)
+    }
+
     /// See [`Strategy::sender`].
     fn sender(&self, link: &LinkContext<'_, O>) -> Sender<Self::Base, O> {
         self.base().sender(link)
+    }
+
+    /// See [`Strategy::on_workers_joined`].
+    fn on_workers_joined(&self, link: &LinkContext<'_, O>, sender: &mut Sender<Self::Base, O>) {
+        self.base().on_workers_joined(link, sender);
     }
 
     /// See [`Strategy::deliver`].
@@ -167,8 +187,22 @@ impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
         self.0.deploy(operation, cluster)
     }
 
+    fn on_node_joined(
+        &self,
+        operation: &O,
+        joined: &NodeInfo,
+        cluster: &Cluster,
+        workers: &Workers,
+    ) -> Result<Deployment> {
+        self.0.on_node_joined(operation, joined, cluster, workers)
+    }
+
     fn sender(&self, link: &LinkContext<'_, O>) -> Self::Sender {
         self.0.sender(link)
+    }
+
+    fn on_workers_joined(&self, link: &LinkContext<'_, O>, sender: &mut Self::Sender) {
+        self.0.on_workers_joined(link, sender);
     }
 
     #[inline(always)]

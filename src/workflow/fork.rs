@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::chain::{Chain, Downstream, Opening, Outlet, Survey};
 use super::failure::Failure;
-use super::{Emit, Flush, Graph, OutPort, Result, batch_capacity};
+use super::{Emit, Flush, Graph, Grown, OutPort, Result, batch_capacity};
 use crate::id::VertexId;
 
 /// A recipe with its type erased.
@@ -21,6 +21,7 @@ trait BatchOutlet<T>: Send {
     fn take(&mut self, records: &mut Vec<T>);
     fn settle(&mut self) -> Result<(), Failure>;
     fn flush(&mut self, due: Flush) -> Result<(), Failure>;
+    fn joined(&mut self, grown: &Grown);
     fn finish(&mut self) -> Result<(), Failure>;
 }
 
@@ -143,6 +144,10 @@ impl<T: Clone + Send + 'static> Outlet<T> for ForkOutlet<T> {
         self.branches.iter_mut().try_for_each(|branch| branch.flush(due))
     }
 
+    fn joined(&mut self, grown: &Grown) {
+        self.branches.iter_mut().for_each(|branch| branch.joined(grown));
+    }
+
     fn finish(&mut self) -> Result<(), Failure> {
         self.branches.iter_mut().try_for_each(|branch| branch.finish())
     }
@@ -221,6 +226,10 @@ impl<O: Send + 'static> Outlet<O> for SplitOutlet<O> {
         self.branches.iter_mut().try_for_each(|branch| branch.flush(due))
     }
 
+    fn joined(&mut self, grown: &Grown) {
+        self.branches.iter_mut().for_each(|branch| branch.joined(grown));
+    }
+
     fn finish(&mut self) -> Result<(), Failure> {
         self.branches.iter_mut().try_for_each(|branch| branch.finish())
     }
@@ -258,6 +267,10 @@ impl<T, N: Outlet<T>> BatchOutlet<T> for WholeOutlet<N> {
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
         self.next.flush(due)
+    }
+
+    fn joined(&mut self, grown: &Grown) {
+        self.next.joined(grown);
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
@@ -308,6 +321,10 @@ impl<O: Send, P: OutPort<O>, N: Outlet<P::Record>> BatchOutlet<O> for OfPortOutl
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
         self.next.flush(due)
+    }
+
+    fn joined(&mut self, grown: &Grown) {
+        self.next.joined(grown);
     }
 
     fn finish(&mut self) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
-use super::{Emit, Error, Flush, Meter, React, Result};
+use super::{Emit, Error, Flush, Grown, Meter, React, Result};
 use crate::id::VertexId;
 
 /// How often an operation flushes while its worker is busy: soon enough for somebody who watches, seldom enough
@@ -136,6 +136,10 @@ impl<O: React, N: Outlet<O::Out>> Outlet<O::In> for FusedOutlet<O, N> {
             flushed.map_err(|error| self.fail(error))?;
         }
         self.next.flush(due)
+    }
+
+    fn joined(&mut self, grown: &Grown) {
+        self.next.joined(grown);
     }
 
     fn finish(&mut self) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ mod blame;
 mod builder;
 mod chain;
 mod cluster;
+mod deliver;
 mod draw;
 mod error;
 mod extension;
@@ -34,10 +35,11 @@ pub use batch::{BATCH_BYTES, BATCH_RECORDS, Batch, Messages, batch_capacity};
 pub use blame::take_blame;
 pub use builder::{Input, Inputs, Vertex, Workflow, WorkflowBuilder};
 pub use chain::{
-    Both, Chain, Choice, Deliver, Discard, Downstream, Linked, Nothing, OneByOne, Opening, Outlet, Ported, Prepared,
-    Survey, Upstream, Wiring,
+    Both, Chain, Choice, Discard, Downstream, Linked, Nothing, OneByOne, Opening, Outlet, Ported, Prepared, Survey,
+    Upstream, Wiring,
 };
-pub use cluster::{Cluster, Deployment, NodeInfo, Place, Role, WorkerInfo, Workers};
+pub use cluster::{Cluster, Deployment, Grown, NodeInfo, Place, Role, WorkerInfo, Workers};
+pub use deliver::Deliver;
 pub use draw::DRAWING_FORMAT;
 pub use error::{Error, Result};
 pub use extension::{Extended, Extension};

@@ -14,6 +14,8 @@ pub trait Post: Send {
     fn spare(&mut self, worker: usize) -> Option<Box<dyn Batch>>;
     /// Batches that are under way to a worker or wait to be.
     fn load(&self, worker: usize) -> usize;
+    /// The vertex has got further workers, and has so many now; they are behind those that it had.
+    fn joined(&mut self, workers: usize);
 }
 
 /// Where a strategy puts messages for workers of a vertex. Messages to one worker arrive in the order of sending.
@@ -80,6 +82,12 @@ impl<M: Record> Outbox<M> {
         for worker in 0..self.boxes.len() {
             self.dispatch(worker);
         }
+    }
+
+    /// The vertex has got further workers, and has so many now. The runtime calls it; a strategy need not.
+    pub fn joined(&mut self, workers: usize) {
+        self.boxes.resize_with(workers.max(self.boxes.len()), Filling::new);
+        self.post.joined(workers);
     }
 
     #[cold]
@@ -183,6 +191,8 @@ mod tests {
         fn load(&self, _worker: usize) -> usize {
             0
         }
+
+        fn joined(&mut self, _workers: usize) {}
     }
 
     fn posts<M: Record>(fill: impl FnOnce(&mut Outbox<M>)) -> Vec<(usize, usize)> {
@@ -222,6 +232,18 @@ mod tests {
         // Those that grow within a batch are noticed after a while.
         let fill = |outbox: &mut Outbox<String>| (0..1000).for_each(|n| outbox.send(0, text(n * n)));
         assert!(posts(fill).iter().all(|(_, messages)| *messages <= 256));
+    }
+
+    #[test]
+    fn those_who_join_can_be_sent_to_and_nothing_that_waits_is_lost() {
+        let fill = |outbox: &mut Outbox<u64>| {
+            outbox.send(1, 0);
+            outbox.joined(4);
+            assert_eq!(outbox.workers(), 4);
+            outbox.send(3, 1);
+            outbox.flush();
+        };
+        assert_eq!(posts(fill), [(1, 1), (3, 1)]);
     }
 
     #[test]

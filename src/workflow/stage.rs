@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::fused::{BUSY_FLUSH, Counted};
 use super::operation::Progress;
 use super::{
-    Batch, Cluster, Deployment, Error, Flush, Gate, Intake, Messages, Meter, Operation, Origin, Outbox, Post, Pull,
-    Result, Strategy, WorkerContext, Workers,
+    Batch, Cluster, Deployment, Error, Flush, Gate, Grown, Intake, Messages, Meter, NodeInfo, Operation, Origin,
+    Outbox, Post, Pull, Result, Strategy, WorkerContext, Workers,
 };
 use crate::codec::CodecError;
 use crate::id::VertexId;
@@ -26,6 +26,11 @@ pub trait StageFactory: Send + Sync {
     /// # Errors
     /// As [`Strategy::deploy`].
     fn deploy(&self, cluster: &Cluster) -> Result<Deployment>;
+    /// Says which workers there are to be beside these, on a node that has joined.
+    ///
+    /// # Errors
+    /// As [`Strategy::on_node_joined`].
+    fn on_node_joined(&self, joined: &NodeInfo, cluster: &Cluster, workers: &Workers) -> Result<Deployment>;
     /// Which vertices run in its workers besides its own, and which ones it sends to.
     fn survey(&self, survey: &mut Survey);
     /// Makes the stage of one worker.
@@ -62,6 +67,11 @@ pub trait Stage: Send {
     /// # Errors
     /// When an operation or the strategy fails.
     fn flush(&mut self, due: Flush) -> Result<(), Failure>;
+    /// Further workers have joined vertices: its own, or some that it sends to.
+    ///
+    /// # Errors
+    /// When a hook has panicked before.
+    fn joined(&mut self, grown: &Grown) -> Result<(), Failure>;
     /// All senders have ended.
     ///
     /// # Errors
@@ -101,6 +111,10 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
 
     fn deploy(&self, cluster: &Cluster) -> Result<Deployment> {
         self.strategy.deploy(self.operation.as_given(), cluster)
+    }
+
+    fn on_node_joined(&self, joined: &NodeInfo, cluster: &Cluster, workers: &Workers) -> Result<Deployment> {
+        self.strategy.on_node_joined(self.operation.as_given(), joined, cluster, workers)
     }
 
     fn survey(&self, survey: &mut Survey) {
@@ -160,6 +174,8 @@ impl Post for Nowhere {
     fn load(&self, _worker: usize) -> usize {
         0
     }
+
+    fn joined(&mut self, _workers: usize) {}
 }
 
 struct RunningStage<S: Strategy<O>, O: Operation, N> {
@@ -247,6 +263,14 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> Stage for RunningStage<S, 
         }
         self.peers.flush();
         self.outlet()?.flush(due)
+    }
+
+    fn joined(&mut self, grown: &Grown) -> Result<(), Failure> {
+        if let Some(workers) = grown.get(&self.vertex) {
+            self.workers = Arc::clone(workers);
+        }
+        self.outlet()?.joined(grown);
+        Ok(())
     }
 
     fn drain(&mut self) -> Result<(), Failure> {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::chain::{Deliver, Downstream, Upstream};
+use super::chain::{Downstream, Upstream};
 use super::operation::Progress;
 use super::stage::StageRecipe;
-use super::{Cluster, Deployment, Emit, Graph, Intake, Operation, Outbox, Pull, Result, Role, Workers};
+use super::{
+    Cluster, Deliver, Deployment, Emit, Graph, Intake, NodeInfo, Operation, Outbox, Pull, Result, Role, Workers,
+};
 use crate::codec::Record;
 use crate::id::{NodeId, VertexId};
 
@@ -116,8 +118,35 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
     /// An error fails the deployment before anything starts.
     fn deploy(&self, operation: &O, cluster: &Cluster) -> Result<Deployment>;
 
+    /// Says which workers there are to be beside those that there are, on a node that has joined the cluster while the
+    /// workflow runs; all of them on that node. They come behind the others, whose numbers stay. Runs on the master; must
+    /// depend on its arguments alone. `cluster` has the new node in it.
+    ///
+    /// The default adds none, and is right where the result depends on who gets what: a worker that is added begins
+    /// without any state, and senders learn of it one after the other. So for a strategy under which any worker may handle
+    /// any record. Not asked when workers have [`PEERS`](Strategy::PEERS).
+    ///
+    /// # Errors
+    /// An error is written to the log, and no worker is added.
+    fn on_node_joined(
+        &self,
+        operation: &O,
+        joined: &NodeInfo,
+        cluster: &Cluster,
+        workers: &Workers,
+    ) -> Result<Deployment> {
+        let _ = (operation, joined, cluster, workers);
+        Ok(Deployment::default())
+    }
+
     /// The state of a sender, made in each worker that has a link to the vertex.
     fn sender(&self, link: &LinkContext<'_, O>) -> Self::Sender;
+
+    /// The vertex has got further workers, which are the last of `link.workers`. Runs in the *sender's* worker, between
+    /// two records. Only a sender that keeps something about its receivers has anything to do.
+    fn on_workers_joined(&self, link: &LinkContext<'_, O>, sender: &mut Self::Sender) {
+        let _ = (link, sender);
+    }
 
     /// Picks the receiver of a record. Runs in the *sender's* worker, for each record, in its loop.
     fn deliver(

@@ -10,7 +10,7 @@ use crate::actor::Census;
 use crate::net::mapper::MAPPER_PORT;
 use crate::net::{Cookie, Fingerprint, Silence, Simulated};
 use crate::node::worker::{self, WorkerOptions};
-use crate::runtime::{Phase, Settings};
+use crate::runtime::{DeploymentHandle, Phase, Settings};
 use crate::workflow::{Result, Workflow};
 
 /// How long a test waits for what must come: many times what it takes.
@@ -152,7 +152,7 @@ impl Scene {
     }
 
     fn deploy(&self, name: &str) -> DeploymentHandle {
-        self.master.deploy(name, &[], &self.workflows).expect("it can be deployed")
+        self.master.deploy(name, &[], &self.workflows).expect("it can be deployed").deployment().clone()
     }
 
     /// The master does its work while somebody waits.

@@ -14,7 +14,7 @@ fn worker(vertex: u32, index: u32) -> WorkerId {
 
 /// A coordinator of workers on one node, which has made them and needs no connection.
 fn coordinator(workers: impl IntoIterator<Item = WorkerId>) -> Coordinator {
-    let mut coordinator = Coordinator::new(workers.into_iter().map(|id| (id, NodeId::LOCAL)));
+    let mut coordinator = Coordinator::new(workers.into_iter().map(|id| (id, NodeId::LOCAL)), Links::new());
     assert_eq!(coordinator.handle(Event::Prepared(NodeId::LOCAL)), [Command::Connect]);
     assert_eq!(coordinator.handle(Event::Connected(NodeId::LOCAL)), [Command::Open]);
     coordinator
@@ -50,7 +50,7 @@ fn node(number: u32) -> NodeId {
 #[test]
 fn nodes_go_step_by_step() {
     let (a, b) = (worker(0, 0), worker(0, 1));
-    let mut coordinator = Coordinator::new([(a, node(1)), (b, node(2))]);
+    let mut coordinator = Coordinator::new([(a, node(1)), (b, node(2))], Links::new());
     assert_eq!(coordinator.handle(Event::Prepared(node(1))), []);
     assert_eq!(coordinator.handle(Event::Prepared(node(9))), [], "it has no worker");
     assert_eq!(coordinator.handle(Event::Prepared(node(2))), [Command::Connect]);
@@ -61,7 +61,7 @@ fn nodes_go_step_by_step() {
 #[test]
 fn a_lost_node_fails_the_deployment_and_is_not_waited_for() {
     let (a, b) = (worker(0, 0), worker(0, 1));
-    let mut coordinator = Coordinator::new([(a, node(1)), (b, node(2))]);
+    let mut coordinator = Coordinator::new([(a, node(1)), (b, node(2))], Links::new());
     let lost = |number| Event::Lost { node: node(number), error: Error::from("gone") };
     assert_eq!(coordinator.handle(lost(9)), []);
     assert_eq!(coordinator.handle(lost(1)), [Command::GiveUp]);

@@ -4,6 +4,7 @@
 //! [`Flow`], and until that has left it puts aside what its senders send, which holds their credit back.
 
 mod call;
+mod joining;
 mod turn;
 
 use std::collections::VecDeque;
@@ -22,9 +23,9 @@ use super::intake;
 use super::plan::PlannedStage;
 use super::progress::ProgressCell;
 use super::window::Window;
-use super::wiring::{Roster, Wires};
+use super::wiring::{Joined, Roster, Wires};
 use crate::actor::{Actor, ActorProcessingErr, ActorRef, Census, Resident};
-use crate::id::WorkerId;
+use crate::id::{NodeId, WorkerId};
 use crate::workflow::{Batch, Error, Flush, Opening, Origin, Stage};
 
 /// How long a busy worker keeps what has not filled a batch: the latency that a record has at most on account of
@@ -53,6 +54,10 @@ pub enum Message {
     Probe { round: u32 },
     /// No message from peers is under way any more.
     Finish,
+    /// Wait for so many further ends, of workers that are about to join.
+    Expect { joined: NodeId, ends: u32 },
+    /// Workers have joined.
+    Joined(Arc<Joined>),
 }
 
 /// A batch on its way.
@@ -215,6 +220,8 @@ impl State {
             Message::ListenFailed(error) => self.fail(error),
             Message::Probe { round } => self.answer(round),
             Message::Finish if self.phase == Phase::Draining => self.finish(),
+            Message::Expect { joined, ends } => self.expect(joined, ends),
+            Message::Joined(joined) => self.joined(&joined),
             Message::Finish | Message::Continue => {}
         }
     }

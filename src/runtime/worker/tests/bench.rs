@@ -11,8 +11,12 @@ use crate::runtime::flow::Way;
 use crate::runtime::plan::Outline;
 use crate::runtime::wiring::Meters;
 use crate::workflow::{
-    Cluster, Deployment, Failure, Gate, Messages, Post, Progress, Pull, Result, StageFactory, Survey, Workers,
+    Cluster, Deployment, Failure, Gate, Grown, Messages, NodeInfo, Post, Progress, Pull, Result, StageFactory, Survey,
+    Workers,
 };
+
+/// The vertex that the worker sends to.
+pub(super) const RECEIVERS: VertexId = VertexId(2);
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -80,6 +84,13 @@ impl Stage for Scripted {
         Ok(())
     }
 
+    fn joined(&mut self, grown: &Grown) -> Result<(), Failure> {
+        if let Some(workers) = grown.get(&RECEIVERS) {
+            self.out.joined(workers.len());
+        }
+        Ok(())
+    }
+
     fn drain(&mut self) -> Result<(), Failure> {
         self.calls.drain.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -112,6 +123,10 @@ impl StageFactory for Recipe {
     }
 
     fn deploy(&self, _cluster: &Cluster) -> Result<Deployment> {
+        Ok(Deployment::default())
+    }
+
+    fn on_node_joined(&self, _joined: &NodeInfo, _cluster: &Cluster, _workers: &Workers) -> Result<Deployment> {
         Ok(Deployment::default())
     }
 
@@ -208,7 +223,6 @@ impl Bench {
                 factory: Arc::<Recipe>::clone(&recipe),
                 workers: Arc::from([]),
                 channels: kind.channels,
-                receivers: Vec::new(),
                 blocks: false,
             },
             flow: flow.clone(),
@@ -229,19 +243,13 @@ impl Bench {
         let (worker, ears) = crate::runtime::block_on(start).expect("no panic");
         let worker = Mailbox::new(worker, waiting);
         let ways: Vec<Way> = ears.iter().cloned().map(Way::Here).collect();
-        let out = flow.link(&worker, &ways[..receivers], false);
+        let out = flow.link(&worker, RECEIVERS, &ways[..receivers]);
         let peer = &ways[receivers];
-        let peers = kind.peers.then(|| flow.link(&worker, &[peer.clone(), peer.clone()], true));
+        let peers = kind.peers.then(|| flow.link(&worker, id.vertex, &[peer.clone(), peer.clone()]));
         let stage = Scripted { out, peers, pulls: kind.pulls.into(), at_end: kind.at_end, calls: Arc::clone(&calls) };
         *recipe.stage.lock().expect("no panic") = Some(Box::new(stage));
-        let outline = Outline {
-            vertices: Vec::new(),
-            workers: std::collections::BTreeMap::new(),
-            sources: Vec::new(),
-            warnings: Vec::new(),
-        };
         let roster = Arc::new(Roster {
-            outline: Arc::new(outline),
+            outline: Arc::new(Outline::default()),
             ways: std::collections::BTreeMap::new(),
             meters: Meters::default(),
         });

@@ -1,0 +1,124 @@
+//! From a worker to the vertices behind it: the sender's half of a strategy.
+
+use std::sync::Arc;
+
+use super::blame::Blame;
+use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
+use super::failure::Failure;
+use super::{Emit, Flush, Grown, LinkContext, Operation, Outbox, Result, Strategy, Workers};
+use crate::id::{NodeId, VertexId};
+
+/// Recipe: the sender's half of a vertex with workers of its own.
+pub struct Deliver<S, O> {
+    vertex: VertexId,
+    strategy: S,
+    operation: Prepared<O>,
+    port: usize,
+}
+
+impl<S: Clone, O> Clone for Deliver<S, O> {
+    fn clone(&self) -> Self {
+        Deliver {
+            vertex: self.vertex,
+            strategy: self.strategy.clone(),
+            operation: self.operation.clone(),
+            port: self.port,
+        }
+    }
+}
+
+impl<S, O> Deliver<S, O> {
+    pub(super) fn new(vertex: VertexId, strategy: S, operation: Prepared<O>) -> Self {
+        Deliver { vertex, strategy, operation, port: 0 }
+    }
+}
+
+impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
+    type Outlet = Delivery<S, O>;
+
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Delivery<S, O>> {
+        let vertex = opening.id(self.vertex);
+        // Dropped, too, when the operation cannot be prepared, whose error does not say where it comes from.
+        let blame = Blame(vertex);
+        let operation = self.operation.get()?;
+        let wiring = opening.wiring();
+        let workers = wiring.workers(vertex);
+        let (node, sender_index) = (wiring.node(), wiring.index());
+        let outbox = Outbox::new(workers.len(), wiring.post(vertex));
+        let link =
+            LinkContext { operation: &operation, workers: &workers, port: self.port, node, sender: sender_index };
+        let sender = self.strategy.sender(&link);
+        std::mem::forget(blame);
+        let strategy = self.strategy.clone();
+        Ok(Delivery { vertex, strategy, operation, workers, port: self.port, node, sender_index, sender, outbox })
+    }
+
+    fn survey(&self, survey: &mut Survey) {
+        survey.link(self.vertex);
+    }
+
+    fn at_port(self, port: usize) -> Self {
+        Deliver { port, ..self }
+    }
+}
+
+/// The sender's half of a vertex with workers of its own.
+pub struct Delivery<S: Strategy<O>, O: Operation> {
+    sender: S::Sender,
+    outbox: Outbox<S::Message>,
+    strategy: S,
+    operation: O,
+    workers: Workers,
+    vertex: VertexId,
+    port: usize,
+    node: NodeId,
+    sender_index: usize,
+}
+
+macro_rules! link {
+    ($delivery:ident) => {
+        &LinkContext {
+            operation: &$delivery.operation,
+            workers: &$delivery.workers,
+            port: $delivery.port,
+            node: $delivery.node,
+            sender: $delivery.sender_index,
+        }
+    };
+}
+
+impl<S: Strategy<O>, O: Operation> Emit<O::In> for Delivery<S, O> {
+    #[inline(always)]
+    fn emit(&mut self, record: O::In) {
+        let blame = Blame(self.vertex);
+        self.strategy.deliver(link!(self), &mut self.sender, record, &mut self.outbox);
+        std::mem::forget(blame);
+    }
+}
+
+impl<S: Strategy<O>, O: Operation> Outlet<O::In> for Delivery<S, O> {
+    fn settle(&mut self, _records: u64) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn flush(&mut self, due: Flush) -> Result<(), Failure> {
+        let blame = Blame(self.vertex);
+        self.strategy.flush(link!(self), &mut self.sender, &mut self.outbox, due);
+        std::mem::forget(blame);
+        self.outbox.flush();
+        Ok(())
+    }
+
+    fn joined(&mut self, grown: &Grown) {
+        let Some(workers) = grown.get(&self.vertex) else { return };
+        self.workers = Arc::clone(workers);
+        self.outbox.joined(workers.len());
+        let blame = Blame(self.vertex);
+        self.strategy.on_workers_joined(link!(self), &mut self.sender);
+        std::mem::forget(blame);
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.flush(Flush::End)
+    }
+}
