@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Once;
 use std::time::Duration;
 
 use skitter::prelude::*;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         workflow("ticks", "Prints numbers until it is stopped", ticks),
         workflow("everywhere", "Prints numbers on all nodes until it is stopped", everywhere),
         workflow("slow", "Reads a file slowly", slow),
+        workflow("spreads", "Prints numbers, and counts them, slowly and wherever there is room", spreads),
     ]);
     if let Some(peak) = peak_memory() {
         say(&format!("peak memory: {peak}"));
@@ -108,6 +110,43 @@ fn slow(args: &Slow) -> Result<Workflow> {
         line
     };
     workflow.source(TextFiles::new([&args.input])).map(dawdle).discard();
+    workflow.build()
+}
+
+#[derive(clap::Args)]
+struct Spreads {
+    /// Numbers to print, one a millisecond.
+    #[arg(long, default_value_t = u64::MAX)]
+    count: u64,
+    /// Keep all of them with the owners of their keys.
+    #[arg(long)]
+    keyed: bool,
+}
+
+fn spreads(args: &Spreads) -> Result<Workflow> {
+    static BEGUN: Once = Once::new();
+    let workflow = WorkflowBuilder::new();
+    let count = args.count;
+    let dawdle = |n: u64| {
+        std::thread::park_timeout(Duration::from_millis(1));
+        n
+    };
+    let numbers = workflow.source(StreamSource::new(move || 0..count)).map(dawdle).named("numbers");
+    let shared = if args.keyed {
+        numbers.keyed_reduce(|n| *n, (), |(), n| n).named("kept").shared()
+    } else {
+        let begin = |n: u64| {
+            BEGUN.call_once(|| say("has work"));
+            n
+        };
+        numbers.map(begin).named("spread").with(RoundRobin).map(|n| n).named("again").with(Rebalance).shared()
+    };
+    shared.clone().print();
+    let tally = |sum: &mut u64, n: u64| {
+        *sum += 1;
+        (n % 7, *sum)
+    };
+    shared.keyed_reduce(|n| n % 7, 0u64, tally).named("tally").print();
     workflow.build()
 }
 

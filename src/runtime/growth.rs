@@ -20,8 +20,8 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// Asks the strategies of a deployment that runs. Also gives what is wrong with their answers, and their warnings; a
-    /// vertex whose strategy does not answer as it should stays as it is, as does one of `ended`.
+    /// Asks the strategies of a deployment that runs. Also gives what is wrong with their answers, and their warnings;
+    /// a vertex whose strategy does not answer as it should stays as it is, as does one of `ended`.
     pub fn plan(
         workflow: &Workflow,
         cluster: &Cluster,

@@ -13,6 +13,10 @@
 //! | [`Broadcast`] | one a core | all |
 //! | [`Sedentary`] | one | that one |
 //! | [`StreamSource`], [`PassiveSource`] | of sources | – |
+//!
+//! When a node joins, [`RoundRobin`], [`Rebalance`] and [`ImmutableLocal`] add a worker on each of its cores, unless
+//! the user has asked for a number of workers. The results of the others depend on who gets what, so they stay as they
+//! are.
 
 mod broadcast;
 mod chained;

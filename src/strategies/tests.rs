@@ -161,6 +161,8 @@ pub(super) struct Setting {
     pub senders: usize,
     pub parallelism: Option<usize>,
     pub slow: Option<usize>,
+    /// A node joins when so many records have been sent.
+    pub joined_after: Option<u64>,
     pub seed: u64,
 }
 
@@ -170,6 +172,9 @@ impl Setting {
         let mut simulation = Simulation::new(operation, strategy, cluster).senders(self.senders).seed(self.seed);
         if let Some(workers) = self.parallelism {
             simulation = simulation.parallelism(workers);
+        }
+        if let Some(records) = self.joined_after {
+            simulation = simulation.joined_by(self.cores, records);
         }
         match self.slow {
             Some(worker) => simulation.slow(worker),
@@ -181,8 +186,17 @@ impl Setting {
 pub(super) fn settings() -> impl Generator<Value = Setting> {
     let slow = prop::option::weighted(0.3, 0usize..4);
     let parallelism = prop::option::weighted(0.3, 1usize..6);
-    (1usize..4, 1usize..4, 1usize..5, parallelism, slow, any::<u64>()).prop_map(
-        |(nodes, cores, senders, parallelism, slow, seed)| Setting { nodes, cores, senders, parallelism, slow, seed },
+    let joined_after = prop::option::weighted(0.5, 0u64..3000);
+    (1usize..4, 1usize..4, 1usize..5, parallelism, slow, joined_after, any::<u64>()).prop_map(
+        |(nodes, cores, senders, parallelism, slow, joined_after, seed)| Setting {
+            nodes,
+            cores,
+            senders,
+            parallelism,
+            slow,
+            joined_after,
+            seed,
+        },
     )
 }
 
@@ -268,6 +282,30 @@ proptest! {
         let workers = outcome.workers.len();
         check_letters(&outcome.by_worker(), &sent, workers)?;
     }
+}
+
+/// The workers of a strategy when a node of two cores joins two of one.
+fn grown<O: Operation<In = Letter, Out = Letter>, S: Strategy<O>>(operation: O, strategy: S) -> Vec<u64> {
+    let simulation = Simulation::new(operation, strategy, Cluster::simulated(2, 1)).senders(2).joined_by(2, 8000);
+    let outcome = simulation.run_from(letters(2, 20_000)).expect("no failure");
+    assert!(outcome.warnings.is_empty());
+    outcome.received
+}
+
+#[test]
+fn those_that_can_use_a_node_that_joins_do() {
+    for received in [grown(echo(), RoundRobin), grown(echo(), Rebalance)] {
+        assert_eq!(received.iter().sum::<u64>(), 40_000);
+        assert!(received.len() == 4 && received[2..].iter().all(|records| *records > 6000), "{received:?}");
+    }
+    // Senders here have workers beside them.
+    assert_eq!(grown(echo(), ImmutableLocal), [20_000, 20_000, 0, 0]);
+    for received in [grown(keyed_echo(), KeyedState), grown(echo(), Broadcast)] {
+        assert_eq!(received.len(), 2);
+    }
+    assert_eq!(grown(echo(), Sedentary), [40_000]);
+    let asked = Simulation::new(echo(), RoundRobin, Cluster::simulated(2, 1)).parallelism(3).joined_by(2, 0);
+    assert_eq!(asked.run_from(letters(1, 100)).expect("no failure").workers.len(), 3, "as many as the user wants");
 }
 
 /// Keeps what it gets until it is flushed.

@@ -53,7 +53,8 @@ pub struct WorkerInfo {
 /// The workers of one vertex, in the order of their numbers. Cheap to clone.
 pub type Workers = Arc<[WorkerInfo]>;
 
-/// Vertices of a running deployment that have got further workers, each with all that it has now: the new ones are last.
+/// Vertices of a running deployment that have got further workers, each with all that it has now: the new ones are
+/// last.
 pub type Grown = BTreeMap<VertexId, Workers>;
 
 /// Where a worker should stand.

@@ -57,8 +57,8 @@ pub trait Extension<O: Operation>: Clone + Send + Sync + 'static {
         self.base().deploy(operation, cluster)
     }
 
-    /// See [`Strategy::on_node_joined`]. The default is that of the base, which is right as long as any worker may still
-    /// handle any record; where a hook that is replaced has made a difference between them, add none.
+    /// See [`Strategy::on_node_joined`]. The default is that of the base, which is right as long as any worker may
+    /// still handle any record; where a hook that is replaced has made a difference between them, add none.
     ///
     /// # Errors
     /// As there.

@@ -119,12 +119,12 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
     fn deploy(&self, operation: &O, cluster: &Cluster) -> Result<Deployment>;
 
     /// Says which workers there are to be beside those that there are, on a node that has joined the cluster while the
-    /// workflow runs; all of them on that node. They come behind the others, whose numbers stay. Runs on the master; must
-    /// depend on its arguments alone. `cluster` has the new node in it.
+    /// workflow runs; all of them on that node. They come behind the others, whose numbers stay. Runs on the master;
+    /// must depend on its arguments alone. `cluster` has the new node in it.
     ///
     /// The default adds none, and is right where the result depends on who gets what: a worker that is added begins
-    /// without any state, and senders learn of it one after the other. So for a strategy under which any worker may handle
-    /// any record. Not asked when workers have [`PEERS`](Strategy::PEERS).
+    /// without any state, and senders learn of it one after the other. So for a strategy under which any worker may
+    /// handle any record. Not asked when workers have [`PEERS`](Strategy::PEERS).
     ///
     /// # Errors
     /// An error is written to the log, and no worker is added.

@@ -1,10 +1,10 @@
 //! How a deployment grows onto a node that has joined, while it runs.
 //!
-//! 1. The node makes its workers, all nodes that need to connect to it, and its workers open. Nobody else has noticed.
-//! 2. Workers *behind* the new ones are asked to wait for their ends, too. One that has ended cannot: then the growth is
-//!    taken back, and those that agreed are released from what they were to wait for.
+//! 1. The node makes its workers, all nodes that need to do connect to it, and its workers open. Nobody else has noticed.
+//! 2. Workers *behind* the new ones are asked to wait for their ends, too. One that has ended cannot: then the growth
+//!    is taken back, and those that agreed are released from what they were to wait for.
 //! 3. The new workers begin. From here on the node is one of the deployment, as all others.
-//! 4. Workers *before* the new ones learn of them. One that has ended sends nothing, so the new ones need not wait for it.
+//! 4. Workers *before* the new ones learn of them. One that has ended sends nothing, so they need not wait for it.
 //!
 //! Until the third step whatever goes wrong with the node is the end of the growth, and not of the deployment.
 

@@ -1,5 +1,8 @@
 //! Schedules of events, a few by hand and many by chance.
 
+mod growing;
+mod joining;
+
 use std::collections::VecDeque;
 
 use proptest::collection::vec;

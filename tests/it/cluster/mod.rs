@@ -1,6 +1,7 @@
 //! Masters and workers, as processes on this machine.
 
 mod guide;
+mod joining;
 mod loss;
 mod mapper;
 mod node;

@@ -11,8 +11,8 @@ use crate::runtime::flow::Way;
 use crate::runtime::plan::Outline;
 use crate::runtime::wiring::Meters;
 use crate::workflow::{
-    Cluster, Deployment, Failure, Gate, Grown, Messages, NodeInfo, Post, Progress, Pull, Result, StageFactory, Survey,
-    Workers,
+    Cluster, Deployment, Failure, Gate, Grown, Messages, NodeInfo, Post, Progress, Pull, Result, Role, StageFactory,
+    Survey, WorkerInfo, Workers,
 };
 
 /// The vertex that the worker sends to.
@@ -187,9 +187,12 @@ pub(super) struct Bench {
     heard: Receiver<Heard>,
     census: Census,
     pub(super) calls: Arc<Calls>,
-    /// What each receiver got, in order; the last one is the peer.
+    /// What each receiver got, in order; behind them the peer, and a receiver that joins.
     pub(super) got: Vec<Vec<u64>>,
-    ends: Vec<usize>,
+    pub(super) ends: Vec<usize>,
+    /// Answers to [`Message::Expect`] and to [`Message::Joined`].
+    pub(super) agreed: Vec<bool>,
+    pub(super) knew: Vec<bool>,
     /// Batches that were not given back.
     pub(super) held: Vec<(usize, Arc<Window>)>,
     done: bool,
@@ -234,7 +237,7 @@ impl Bench {
         let receivers = kind.receivers;
         let start = executor.run(async move {
             let mut ears = Vec::new();
-            for number in 0..=receivers {
+            for number in 0..receivers + 2 {
                 let ear = actor::spawn(Ear(number, tell.clone()), (), None).await.expect("an actor");
                 ears.push(Mailbox::new(ear, Arc::default()));
             }
@@ -260,8 +263,10 @@ impl Bench {
             heard,
             census,
             calls,
-            got: vec![Vec::new(); receivers + 1],
-            ends: vec![0; receivers + 1],
+            got: vec![Vec::new(); receivers + 2],
+            ends: vec![0; receivers + 2],
+            agreed: Vec::new(),
+            knew: Vec::new(),
             held: Vec::new(),
             done: false,
             peer_drained: false,
@@ -283,6 +288,22 @@ impl Bench {
         self.worker.send(Message::Batch { parcel: Parcel::Open(told(emission)), credit, peer });
     }
 
+    /// A receiver joins, behind the others.
+    pub(super) fn join(&self) {
+        let receivers = self.ears.len() - 2;
+        let info = WorkerInfo { node: NodeId::LOCAL, role: Role::WORKER };
+        let ways = vec![Way::Here(self.ears[receivers + 1].clone())];
+        self.worker.send(Message::Joined(Arc::new(Joined {
+            node: NodeId::LOCAL,
+            grown: Grown::from([(RECEIVERS, vec![info; receivers + 1].into())]),
+            ways: [(RECEIVERS, ways)].into(),
+        })));
+    }
+
+    fn told_to_join(&self) -> usize {
+        self.knew.iter().filter(|knew| **knew).count()
+    }
+
     fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::At(at, Message::Batch { parcel: Parcel::Open(mut batch), credit: Credit::Local(window), .. }) => {
@@ -294,6 +315,8 @@ impl Bench {
             Heard::At(..) => panic!("a receiver is told what is not for it"),
             Heard::Event(Event::Done(_)) => self.done = true,
             Heard::Event(Event::Drained { sent, received, .. }) => self.drained = Some((sent, received)),
+            Heard::Event(Event::Expects { agreed, .. }) => self.agreed.push(agreed),
+            Heard::Event(Event::Told { knows, .. }) => self.knew.push(knows),
             Heard::Event(Event::Failed(_, failure)) => panic!("{failure:?}"),
             Heard::Event(_) => {}
         }
@@ -302,7 +325,7 @@ impl Bench {
 
     /// As the coordinator does, where there is one other peer, which answers nothing.
     fn finish_if_at_rest(&mut self) {
-        let arrived = self.got.last().map_or(0, Vec::len) as u64;
+        let arrived = self.got[self.ears.len() - 2].len() as u64;
         if self.peer_drained && self.drained == Some((arrived, self.sent_as_peer)) {
             self.drained = None;
             self.worker.send(Message::Finish);
@@ -335,10 +358,10 @@ impl Bench {
 
     /// Waits for what comes, and gives all credit back, until the worker is done and has told all receivers.
     pub(super) fn complete(&mut self) {
-        let receivers = self.ears.len() - 1;
+        let receivers = self.ears.len() - 2;
         self.peer_drained = true;
         self.finish_if_at_rest();
-        while !self.done || self.ends[..receivers].contains(&0) {
+        while !self.done || self.ends[..receivers].contains(&0) || self.ends[receivers + 1] < self.told_to_join() {
             for (_, window) in self.held.drain(..) {
                 window.give_back(None);
             }
@@ -349,6 +372,7 @@ impl Bench {
         }
         assert!(self.ends[..receivers].iter().all(|ends| *ends == 1), "{:?}", self.ends);
         assert_eq!(self.ends[receivers], 0, "peers are not told");
+        assert_eq!(self.ends[receivers + 1], self.told_to_join(), "one that has joined is told, and no other");
         let limit = Instant::now() + PATIENCE;
         while self.census.living() > 0 {
             assert!(Instant::now() < limit, "the actor is left");

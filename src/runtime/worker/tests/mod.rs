@@ -79,6 +79,22 @@ fn a_source_that_waits_for_its_turn_can_be_stopped() {
     }
 }
 
+/// Once it has finished, those who join get nothing, and are not waited for.
+#[test]
+fn a_worker_that_leaves_takes_no_part_in_who_joins() {
+    let mut bench = Bench::new(Kind { at_end: Emission { to: 0, count: WINDOW + 1, label: 1 }, ..plain(1, 1) });
+    bench.open();
+    bench.worker.send(Message::Start);
+    bench.worker.send(Message::End);
+    // It waits for credit with what it emitted at its end.
+    bench.listen_until(|bench| bench.got[0].len() == WINDOW);
+    bench.join();
+    bench.worker.send(Message::Expect { joined: NodeId::LOCAL, ends: 1 });
+    bench.listen_until(|bench| !bench.agreed.is_empty());
+    assert_eq!((&bench.knew[..], &bench.agreed[..]), (&[false][..], &[false][..]));
+    bench.complete();
+}
+
 /// What happens to a worker.
 #[derive(Clone, Debug)]
 enum Step {
@@ -92,10 +108,14 @@ enum Step {
     Probe,
     Listen,
     Stop,
+    /// A sender is about to join.
+    Expect,
+    /// A receiver has joined.
+    Join,
 }
 
 fn emission() -> impl Strategy<Value = Emission> {
-    (0..3usize, prop_oneof![4 => 0..3usize, 1 => 0..2 * WINDOW]).prop_map(|(to, count)| Emission {
+    (0..4usize, prop_oneof![4 => 0..3usize, 1 => 0..2 * WINDOW]).prop_map(|(to, count)| Emission {
         to,
         count,
         label: 0,
@@ -113,6 +133,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Probe),
         2 => Just(Step::Listen),
         1 => Just(Step::Stop),
+        1 => Just(Step::Expect),
+        1 => Just(Step::Join),
     ]
 }
 
@@ -137,11 +159,14 @@ proptest! {
         at_end in emission(),
         steps in vec(step(), 0..60),
     ) {
-        let at_end = Emission { label: u64::MAX, ..at_end };
+        let at_end = Emission { label: u64::MAX, to: at_end.to % 3, ..at_end };
         let mut bench = Bench::new(Kind { peers, at_end, ..plain(channels, 3) });
         bench.open();
         let (mut started, mut ended, mut label) = (false, 0, 0);
-        let (mut expected, mut of_peers) = (vec![Vec::new(); 3], vec![Vec::new(); 3]);
+        let (mut channels, mut joined) = (channels, false);
+        let (mut expected, mut of_peers) = (vec![Vec::new(); 4], vec![Vec::new(); 4]);
+        // The fourth receiver is there when it has joined.
+        let to = |joined: bool, of: Emission| Emission { to: of.to % (3 + usize::from(joined)), ..of };
         for step in steps {
             match step {
                 Step::Start if !started => {
@@ -150,13 +175,13 @@ proptest! {
                 }
                 Step::Batch(emission) if ended < channels => {
                     label += 1;
-                    let emission = Emission { label, ..emission };
+                    let emission = Emission { label, ..to(joined, emission) };
                     expected[emission.to].extend(vec![label; emission.count]);
                     bench.send(emission, false);
                 }
                 Step::FromPeer(emission) if peers => {
                     label += 1;
-                    let emission = Emission { label, ..emission };
+                    let emission = Emission { label, ..to(joined, emission) };
                     of_peers[emission.to].extend(vec![label; emission.count]);
                     bench.send(emission, true);
                 }
@@ -170,6 +195,17 @@ proptest! {
                 }
                 Step::Wake => bench.worker.send(Message::Wake),
                 Step::Probe => bench.worker.send(Message::Probe { round: 1 }),
+                Step::Expect if ended < channels => {
+                    bench.worker.send(Message::Expect { joined: NodeId::LOCAL, ends: 1 });
+                    let answers = bench.agreed.len();
+                    bench.listen_until(|bench| bench.agreed.len() > answers);
+                    prop_assert!(bench.agreed[answers], "it has senders left");
+                    channels += 1;
+                }
+                Step::Join if !joined && ended < channels => {
+                    bench.join();
+                    joined = true;
+                }
                 _ => bench.listen(),
             }
         }
@@ -180,8 +216,10 @@ proptest! {
             bench.worker.send(Message::Start);
         }
         bench.complete();
-        for receiver in 0..3 {
-            let mut got = bench.got[receiver].clone();
+        prop_assert_eq!(bench.knew.len(), usize::from(joined));
+        for receiver in 0..4 {
+            // The peer stands between.
+            let mut got = bench.got[if receiver == 3 { 4 } else { receiver }].clone();
             let last = if at_end.to == receiver { vec![u64::MAX; at_end.count] } else { Vec::new() };
             prop_assert!(got.ends_with(&last), "{got:?}");
             got.truncate(got.len() - last.len());
@@ -202,9 +240,11 @@ proptest! {
         at_end in emission(),
         steps in vec(step(), 0..40),
     ) {
-        let numbered = |(number, (emission, pull))| (Emission { label: number as u64, ..emission }, pull);
+        let numbered = |(number, (emission, pull)): (usize, (Emission, Pull))| {
+            (Emission { label: number as u64, to: emission.to % 3, ..emission }, pull)
+        };
         let pulls: Vec<_> = pulls.into_iter().enumerate().map(numbered).collect();
-        let at_end = Emission { label: u64::MAX, ..at_end };
+        let at_end = Emission { label: u64::MAX, to: at_end.to % 3, ..at_end };
         let kind = Kind { origin: Origin::Produce, pulls: pulls.clone(), at_end, ..plain(0, 3) };
         let mut bench = Bench::new(kind);
         bench.open();
