@@ -43,8 +43,8 @@ impl Engine {
             let count = self.vertices[*number].workers.len();
             (count - workers.len()..count).try_for_each(|index| self.open_worker(*number, index))?;
         }
-        let living = self.workers[..before].iter_mut().filter(|worker| worker.phase != Phase::Finished);
-        living.map(|worker| worker.stage.joined(&grown).map_err(reason)).collect()
+        let mut living = self.workers[..before].iter_mut().filter(|worker| worker.phase != Phase::Finished);
+        living.try_for_each(|worker| worker.stage.joined(&grown).map_err(reason))
     }
 
     /// Whether somebody behind this vertex has nobody left to wait for.
