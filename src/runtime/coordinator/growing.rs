@@ -1,6 +1,7 @@
 //! How a deployment grows onto a node that has joined, while it runs.
 //!
-//! 1. The node makes its workers, all nodes that need to do connect to it, and its workers open. Nobody else has noticed.
+//! 1. The node makes its workers, all nodes that need to connect to it do, and its workers open. Nobody else has
+//!    noticed.
 //! 2. Workers *behind* the new ones are asked to wait for their ends, too. One that has ended cannot: then the growth
 //!    is taken back, and those that agreed are released from what they were to wait for.
 //! 3. The new workers begin. From here on the node is one of the deployment, as all others.
