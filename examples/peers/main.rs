@@ -12,7 +12,7 @@ use skitter::App;
 use skitter::id::NodeName;
 use skitter::net::{COOKIE_FILE, Cookie, Fingerprint};
 use skitter::node::worker::{self, WorkerOptions};
-use skitter::node::{NodeSettings, Signals};
+use skitter::node::{Console, NodeSettings, Signals};
 use skitter::runtime::Settings;
 use skitter::telemetry::{self, Format, Level};
 
@@ -57,7 +57,7 @@ fn bad_worker(app: App, fault: &str, name: &str) -> Result<(), Problem> {
         build: Fingerprint(*blake3::hash(&program).as_bytes()),
         transport: Arc::new(Cable(fault)),
     };
-    Ok(worker::run(settings, Arc::new(app), WorkerOptions::default(), &mut signals)?)
+    Ok(worker::run(settings, Arc::new(app), WorkerOptions::default(), &mut signals, &mut Console::none())?)
 }
 
 fn say(text: &str) {

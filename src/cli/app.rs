@@ -39,9 +39,9 @@ macro_rules! app {
 /// | status | when |
 /// |---|---|
 /// | 0 | the workflow completed, or the node was stopped by a signal and drained |
-/// | 1 | the workflow failed |
+/// | 1 | the workflow failed; the node that is to be managed does not run |
 /// | 2 | wrong use: an unknown command, option, workflow or argument |
-/// | 3 | a node could not be reached or refused the connection, or another one has the name |
+/// | 3 | a node could not be reached, refused the connection or does not answer, or another one has the name |
 /// | 4 | a remote node went away and the node was told to stop with it |
 /// | 5 | the configuration or the cookie is unusable |
 ///

@@ -81,13 +81,22 @@ impl WorkflowEntry {
         self.description
     }
 
-    /// Builds it. `command` is what stands before the arguments, for the messages.
-    pub(super) fn build(&self, command: &str, arguments: Vec<OsString>) -> Result<Workflow, Failure> {
+    /// Checks arguments, without building it. `command` is what stands before them, for the messages.
+    pub(super) fn check(&self, command: &str, arguments: Vec<OsString>) -> Result<(), Failure> {
+        Ok(self.parser(command).try_get_matches_from(arguments).map(drop)?)
+    }
+
+    fn parser(&self, command: &str) -> clap::Command {
         let parser = clap::Command::new(command.to_owned())
             .bin_name(command.to_owned())
             .about(self.description)
             .no_binary_name(true);
-        let parser = self.recipe.describe(parser);
+        self.recipe.describe(parser)
+    }
+
+    /// Builds it. `command` is what stands before the arguments, for the messages.
+    pub(super) fn build(&self, command: &str, arguments: Vec<OsString>) -> Result<Workflow, Failure> {
+        let parser = self.parser(command);
         let built = actor::catch(|| self.recipe.build(parser, arguments));
         let built = built.unwrap_or_else(|message| Ok(Err(Error::Panic(message))))?;
         built.map_err(|source| Failure::Workflow { name: self.name.to_owned(), source: Box::new(source) })

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::config::ConfigError;
+use super::daemon::DaemonError;
 use super::graphviz::GraphvizError;
 use super::output;
 use crate::node::NodeFailure;
@@ -48,12 +49,24 @@ pub enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// What was to be read cannot be.
+    #[error("cannot read stdin: {0}")]
+    Input(io::Error),
+    /// What was read from stdin has failed, and that has been said.
+    #[error("a command has failed")]
+    Said {
+        /// The exit status of the first that failed.
+        status: u8,
+    },
     /// The system refuses what a node needs.
     #[error("cannot start: {0}")]
     Start(io::Error),
     /// A node of a cluster has ended otherwise than in order.
     #[error(transparent)]
     Node(#[from] NodeFailure),
+    /// A daemon cannot be started, or talked to.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
     /// A workflow cannot be drawn.
     #[error(transparent)]
     Draw(#[from] GraphvizError),
@@ -82,11 +95,13 @@ impl Failure {
             Failure::Arguments(error) if !error.use_stderr() => 0,
             Failure::OutputClosed => 0,
             Failure::Workflow { .. } | Failure::Logged { .. } => 1,
-            Failure::Output { .. } | Failure::Start(_) | Failure::Draw(_) => 1,
+            Failure::Output { .. } | Failure::Input(_) | Failure::Start(_) | Failure::Draw(_) => 1,
+            Failure::Said { status } => *status,
             Failure::Node(NodeFailure::Start(_) | NodeFailure::Deployment { .. }) => 1,
             Failure::Arguments(_) | Failure::Usage(_) => 2,
             Failure::Node(NodeFailure::Unreachable(_) | NodeFailure::NameTaken(_)) => 3,
             Failure::Node(NodeFailure::MasterLost | NodeFailure::WorkersLost) => 4,
+            Failure::Daemon(error) => error.status(),
             Failure::Config(_) => 5,
         }
     }
@@ -96,9 +111,13 @@ impl Failure {
         match self {
             // Help goes to stdout, errors with colours to stderr. Whoever does not want to read it need not.
             Failure::Arguments(error) => drop(error.print()),
-            Failure::Logged { .. } | Failure::OutputClosed => {}
+            Failure::Logged { .. } | Failure::OutputClosed | Failure::Said { .. } => {}
             // The node has logged who, and why.
             Failure::Node(NodeFailure::Unreachable(_) | NodeFailure::MasterLost | NodeFailure::WorkersLost) => {}
+            Failure::Daemon(DaemonError::Ended { log, .. }) => {
+                output::pass_on(log);
+                output::complain(self);
+            }
             failure => output::complain(failure),
         }
     }

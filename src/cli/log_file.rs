@@ -137,7 +137,10 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
 }
 
 /// Gives the file and those that were put aside before the next number; the oldest one goes.
-fn put_aside(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When one of them cannot be renamed.
+pub fn put_aside(path: &Path) -> io::Result<()> {
     let numbered = |number: usize| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{number}"));

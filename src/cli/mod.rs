@@ -21,6 +21,7 @@ mod build;
 mod catalog;
 mod command;
 mod config;
+mod daemon;
 mod entry;
 mod failure;
 mod graphviz;

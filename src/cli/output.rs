@@ -33,3 +33,8 @@ pub fn complain(error: &dyn Error) {
     text.push('\n');
     let _ = io::stderr().write_all(text.as_bytes());
 }
+
+/// Writes to stderr what another process has said, as far as somebody reads it.
+pub fn pass_on(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

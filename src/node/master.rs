@@ -9,19 +9,22 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
+use super::console::wire::{NodeStatus, Reply, Request};
+use super::console::{Asked, answer, failed, refused};
 use super::control::{Neighbour, ToMaster, ToWorker};
+use super::deployments::{Built, Deployments, Next};
 use super::endpoint::{Admit, Endpoint, Presence};
 use super::link::{Heard, Link};
-use super::local::{Follow, Watch};
-use super::running::{Ears, Member, Program, Running};
+use super::local::Watch;
+use super::running::{self, Ears, Member, Program, Running};
 use super::settings::Catalog;
-use super::{NodeFailure, NodeSettings, Signals};
+use super::{Console, NodeFailure, NodeSettings, Signals, console};
 use crate::actor;
-use crate::id::{NodeAddress, NodeId, NodeName};
+use crate::id::{DeploymentId, NodeAddress, NodeId, NodeName};
 use crate::net::{Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session};
-use crate::runtime::{Runtime, Summary};
+use crate::runtime::{DeploymentHandle, Runtime};
 use crate::telemetry::events;
-use crate::workflow::{Error, NodeInfo, Result as WorkflowResult};
+use crate::workflow::{Error, NodeInfo, Result as WorkflowResult, Workflow};
 
 /// How long workers are told that the master stops.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -40,7 +43,8 @@ pub struct MasterOptions {
     pub stop_with_workers: bool,
 }
 
-/// Runs a master node until its workflow has ended, or there is a signal.
+/// Runs a master node until its workflow has ended, or there is a signal. What is asked for over the console is
+/// deployed beside it.
 ///
 /// # Errors
 /// When it cannot start, a worker cannot be reached, the workflow fails, or a worker is gone that it is to stop with.
@@ -49,6 +53,7 @@ pub fn run(
     catalog: Arc<dyn Catalog>,
     options: MasterOptions,
     signals: &mut Signals,
+    console: &mut Console,
     watch: Option<Watch<'_>>,
 ) -> Result<(), NodeFailure> {
     let executor = super::executor()?;
@@ -57,7 +62,7 @@ pub fn run(
         events::started("master");
         let (endpoint, presence) = Endpoint::open(&settings, Mode::Master).await?;
         events::reachable(&endpoint.identity().name);
-        Master::new(endpoint, runtime, options).run(presence, catalog.as_ref(), signals, watch).await
+        Master::new(endpoint, runtime, options).run(presence, &catalog, signals, console, watch).await
     })
 }
 
@@ -118,7 +123,8 @@ struct Master {
     /// The number of the next worker.
     next: u32,
     ears: Ears,
-    running: Option<Running>,
+    /// What it has deployed, and has not ended.
+    running: BTreeMap<DeploymentId, Running>,
     began: Instant,
     hear: mpsc::Sender<(u64, Heard<ToMaster>)>,
     heard: mpsc::Receiver<(u64, Heard<ToMaster>)>,
@@ -135,7 +141,7 @@ impl Master {
             workers: BTreeMap::new(),
             next: 1,
             ears: Ears::default(),
-            running: None,
+            running: BTreeMap::new(),
             began: Instant::now(),
             hear,
             heard,
@@ -145,8 +151,9 @@ impl Master {
     async fn run(
         mut self,
         presence: Presence,
-        catalog: &dyn Catalog,
+        catalog: &Arc<dyn Catalog>,
         signals: &mut Signals,
+        console: &mut Console,
         watch: Option<Watch<'_>>,
     ) -> Result<(), NodeFailure> {
         let Presence { listener, lease } = presence;
@@ -154,20 +161,34 @@ impl Master {
         let (endpoint, admit) = (Arc::clone(&self.endpoint), self.admit());
         let _serving = actor::task(async move { endpoint.serve(listener, admit, come).await });
         let _known = actor::task(async move { events::name_lost(&lease.run().await.detail) });
-        if let Err(failure) = self.connect().await {
+        let connected = tokio::select! {
+            biased;
+            signal = signals.first() => {
+                events::stopping(&signal.to_string());
+                self.tell_all(&ToWorker::Release).await;
+                return Ok(());
+            }
+            connected = self.connect() => connected,
+        };
+        if let Err(failure) = connected {
             self.tell_all(&ToWorker::Release).await;
             return Err(failure);
         }
-        if let Some((name, arguments)) = self.options.deploy.clone() {
-            match self.deploy(&name, &arguments, catalog) {
-                Ok(running) => self.running = Some(running),
-                Err(error) => {
-                    self.tell_all(&ToWorker::Shutdown).await;
-                    return Err(NodeFailure::Deployment { name, source: Box::new(error) });
+        let mut deployments = Deployments::new(watch);
+        match self.options.deploy.clone() {
+            Some((name, arguments)) => {
+                let built = catalog.build(&name, &arguments);
+                match built.and_then(|workflow| self.deploy(&name, arguments, workflow)) {
+                    Ok((deployment, dot)) => deployments.add(deployment, dot, None),
+                    Err(error) => {
+                        self.tell_all(&ToWorker::Shutdown).await;
+                        return Err(NodeFailure::Deployment { name, source: Box::new(error) });
+                    }
                 }
             }
+            None => console.up(),
         }
-        let ended = self.watch(sessions, signals, watch).await;
+        let ended = self.watch(deployments, sessions, catalog, signals, console).await;
         self.tell_all(&ToWorker::Shutdown).await;
         ended
     }
@@ -215,18 +236,25 @@ impl Master {
         let id = NodeId { number, incarnation: incarnation as u32 };
         let link = Link::new(session, u64::from(number), self.hear.clone());
         self.workers.insert(number, Worker { id, link });
-        if let Some(running) = &mut self.running {
-            running.joined(number);
-            self.grow();
-        }
+        self.running.values_mut().for_each(|running| running.joined(number));
+        self.grow();
         Ok(())
     }
 
-    fn deploy(&self, name: &str, arguments: &[String], catalog: &dyn Catalog) -> WorkflowResult<Running> {
+    /// Deploys a workflow on all workers. Gives it drawn, too.
+    fn deploy(
+        &mut self,
+        name: &str,
+        arguments: Vec<String>,
+        workflow: Workflow,
+    ) -> WorkflowResult<(DeploymentHandle, String)> {
         events::deploying(name);
-        let workflow = catalog.build(name, arguments)?;
-        let program = Program { name: name.to_owned(), arguments: arguments.to_vec(), workflow };
-        Running::deploy(&self.runtime, program, self.all_workers(), &self.ears)
+        let dot = workflow.to_dot();
+        let program = Program { name: name.to_owned(), arguments, workflow };
+        let running = Running::deploy(&self.runtime, program, self.all_workers(), &self.ears)?;
+        let deployment = running.deployment().clone();
+        self.running.insert(deployment.id(), running);
+        Ok((deployment, dot))
     }
 
     fn all_workers(&self) -> Vec<Member> {
@@ -235,23 +263,23 @@ impl Master {
 
     /// Lets what runs grow onto workers that have joined, one after the other.
     fn grow(&mut self) {
-        while let Some(number) = self.running.as_mut().and_then(Running::next_to_join) {
-            let workers = self.all_workers();
-            if let Some(running) = &mut self.running {
-                running.grow(number, workers);
+        let workers = self.all_workers();
+        for running in self.running.values_mut() {
+            while let Some(number) = running.next_to_join() {
+                running.grow(number, workers.clone());
             }
         }
     }
 
-    /// Goes on until the deployment has ended, or there is a signal if there is none.
+    /// Goes on until what the master was started with has ended, or there is a signal.
     async fn watch(
         &mut self,
+        mut deployments: Deployments<'_>,
         mut sessions: mpsc::Receiver<Session>,
+        catalog: &Arc<dyn Catalog>,
         signals: &mut Signals,
-        watch: Option<Watch<'_>>,
+        console: &mut Console,
     ) -> Result<(), NodeFailure> {
-        let deployment = self.running.as_ref().map(|running| running.deployment().clone());
-        let mut follow = deployment.map(|deployment| Follow::new(deployment, watch));
         let mut tick = interval(HEARTBEAT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -259,23 +287,13 @@ impl Master {
             tokio::select! {
                 biased;
                 Some((number, heard)) = self.heard.recv() => self.hear(number, heard),
-                ended = async {
-                    match &mut follow {
-                        Some(follow) => follow.ended(signals).await.map_err(Some),
-                        None => {
-                            events::stopping(&signals.first().await.to_string());
-                            Err(None)
-                        }
-                    }
-                } => return match ended {
-                    Ok(summary) => {
-                        say_ended(&summary);
-                        Ok(())
-                    }
-                    Err(None) => Ok(()),
-                    Err(Some(source)) => {
-                        let name = self.options.deploy.as_ref().map_or_else(String::new, |(name, _)| name.clone());
-                        Err(NodeFailure::Deployment { name, source: Box::new(source) })
+                next = deployments.next(signals) => match next {
+                    Next::Up => console.up(),
+                    Next::Deploy(built, workflow) => self.deploy_beside(*built, workflow, &mut deployments),
+                    // What its operations hold goes with it.
+                    Next::Ended(id) => drop(self.running.remove(&id)),
+                    Next::End(how) => {
+                        return how.map_err(|(name, error)| NodeFailure::Deployment { name, source: Box::new(error) });
                     }
                 },
                 Some(session) = sessions.recv() => {
@@ -284,18 +302,43 @@ impl Master {
                         events::connection_refused(&name, refusal.reason.as_str(), &refusal.detail);
                     }
                 }
-                () = async {
-                    match &mut self.running {
-                        Some(running) => running.settled().await,
-                        None => std::future::pending().await,
-                    }
-                } => self.grow(),
+                () = running::settled(self.running.values_mut()) => self.grow(),
+                asked = console.asked() => self.answer(asked, &mut deployments, catalog, console.uptime()),
                 _ = tick.tick() => self.look(),
             }
             if self.options.stop_with_workers && self.workers.len() < before {
                 return Err(NodeFailure::WorkersLost);
             }
         }
+    }
+
+    /// Deploys what was asked for; what goes wrong is told to who asked.
+    fn deploy_beside(&mut self, built: Built, workflow: Workflow, deployments: &mut Deployments<'_>) {
+        let Built { name, arguments, answer: reply } = built;
+        match self.deploy(&name, arguments, workflow) {
+            Ok((deployment, dot)) => deployments.add(deployment, dot, Some(reply)),
+            Err(error) => {
+                events::failed(&name, &error);
+                answer(reply, failed(format!("workflow `{name}`: {error}")));
+            }
+        }
+    }
+
+    fn answer(&self, asked: Asked, deployments: &mut Deployments<'_>, catalog: &Arc<dyn Catalog>, uptime: Duration) {
+        let Asked { request, reply } = asked;
+        let Some((request, reply)) = deployments.serve(request, catalog, reply) else { return };
+        let peers = || self.workers.values().map(|worker| console::peer(&worker.link.peer)).collect();
+        let content = match request {
+            Request::Status => Reply::Status(Box::new(NodeStatus {
+                peers: peers(),
+                deployments: deployments.running(),
+                stopping: deployments.is_closing(),
+                ..console::status(&self.endpoint.identity(), uptime)
+            })),
+            Request::Nodes => Reply::Nodes { nodes: peers() },
+            _ => refused("a master does not do that"),
+        };
+        answer(reply, content);
     }
 
     fn hear(&mut self, number: u64, heard: Heard<ToMaster>) {
@@ -345,11 +388,6 @@ impl Master {
         let told = join_all(workers.into_values().map(|worker| worker.link.part(last)));
         let _ = timeout(FAREWELL, told).await;
     }
-}
-
-fn say_ended(summary: &Summary) {
-    let tell = if summary.stopped { events::stopped } else { events::completed };
-    tell(&summary.name, summary, summary.elapsed.as_secs_f64());
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A process in its mode: what it starts, what it waits for, and the order in which it stops.
 
+pub mod console;
 mod control;
+mod deployments;
 mod endpoint;
 mod failure;
 mod link;
@@ -10,11 +12,13 @@ mod parts;
 mod running;
 mod settings;
 mod signals;
+mod waiting;
 pub mod worker;
 
+pub use console::Console;
 pub use failure::NodeFailure;
 pub use settings::{Catalog, NodeSettings};
-pub use signals::{Signal, Signals};
+pub use signals::{Signal, Signals, Stopper};
 
 /// What a node waits on: one thread, as little happens there.
 fn executor() -> Result<tokio::runtime::Runtime, NodeFailure> {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::control::{self, Blueprint, Neighbour, difference};
 use super::endpoint::Endpoint;
@@ -75,6 +77,8 @@ impl Nodes {
 }
 
 struct Part {
+    name: String,
+    began: Instant,
     site: SiteHandle,
     nodes: Nodes,
 }
@@ -131,7 +135,7 @@ impl Parts {
         let outbox = Arc::clone(outbox);
         let tell: Tell = Arc::new(move |report| outbox.put(deployment, report));
         let site = runtime.take_part(node, &workflow, &workers, others, tell)?;
-        let before = self.lock().insert(deployment, Part { site, nodes });
+        let before = self.lock().insert(deployment, Part { name, began: Instant::now(), site, nodes });
         if let Some(before) = before {
             before.site.order(Order::Close);
         }
@@ -155,6 +159,11 @@ impl Parts {
         if ends {
             parts.remove(&deployment);
         }
+    }
+
+    /// The deployments that have a part here, their names, and how long they have had it.
+    pub fn running(&self) -> Vec<(DeploymentId, String, Duration)> {
+        self.lock().iter().map(|(id, part)| (*id, part.name.clone(), part.began.elapsed())).collect()
     }
 
     /// Ends all parts at once.

@@ -126,9 +126,6 @@ impl Running {
             Ok(parts.map(|member| sketch.part(member, deployment, &outline.workers, &heard)).collect())
         };
         let deployment = runtime.deploy_on(&cluster, &program.name, &program.workflow, parts)?;
-        for warning in deployment.warnings() {
-            events::placed_otherwise(&program.name, warning);
-        }
         Ok(Running { deployment, program, ears: ears.clone(), waiting: VecDeque::new(), underway: None })
     }
 
@@ -182,6 +179,16 @@ impl Running {
         }
         self.underway = None;
     }
+}
+
+/// Waits until one of them has [settled](Running::settled). Never ends if there is none. Can be dropped and called
+/// again.
+pub async fn settled(all: impl Iterator<Item = &mut Running>) {
+    let all: Vec<_> = all.map(|running| Box::pin(running.settled())).collect();
+    if all.is_empty() {
+        return std::future::pending().await;
+    }
+    futures_util::future::select_all(all).await;
 }
 
 /// What all blueprints of a deployment have in common.

@@ -1,28 +1,31 @@
-//! The signals that end a process.
+//! What asks a process to end: signals, and whoever manages it.
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::actor::{self, Census};
 
-/// A signal that asks the process to end.
+/// What asks the process to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT: somebody pressed Ctrl-C.
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// Whoever manages the node told it to, over its control socket.
+    Command,
 }
 
 impl Signal {
-    /// Its number.
+    /// The number of the signal; a command counts as SIGTERM.
     pub fn number(self) -> u8 {
         match self {
             Signal::Interrupt => 2,
-            Signal::Terminate => 15,
+            Signal::Terminate | Signal::Command => 15,
         }
     }
 }
@@ -32,6 +35,32 @@ impl fmt::Display for Signal {
         f.write_str(match self {
             Signal::Interrupt => "SIGINT",
             Signal::Terminate => "SIGTERM",
+            Signal::Command => "command",
+        })
+    }
+}
+
+/// Asks the process to end as a signal does. Clones ask the same process.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<watch::Sender<Option<Signal>>>);
+
+impl Stopper {
+    /// Asks. A signal that came before, or a second time, changes nothing.
+    pub fn stop(&self) {
+        self.note(Signal::Command);
+    }
+
+    /// Whether it has been asked, by whatever way.
+    pub fn is_stopping(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Notes the first one; returns whether it is.
+    fn note(&self, signal: Signal) -> bool {
+        self.0.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(signal);
+            is_first
         })
     }
 }
@@ -40,6 +69,7 @@ impl fmt::Display for Signal {
 #[derive(Debug)]
 pub struct Signals {
     first: watch::Receiver<Option<Signal>>,
+    tell: Stopper,
     /// The thread ends when this is dropped. Signals are then ignored: the process keeps no other handlers.
     _leave: oneshot::Sender<()>,
 }
@@ -51,29 +81,57 @@ impl Signals {
     /// # Errors
     /// When the system refuses handlers or the thread.
     pub fn listen(again: impl Fn(Signal) + Send + 'static) -> io::Result<Signals> {
+        Signals::listen_with(|| (), again)
+    }
+
+    /// The same; `first` is called for the first one, or when the process is asked to end by whatever way.
+    ///
+    /// # Errors
+    /// As [`listen`](Signals::listen).
+    pub fn listen_with(
+        first: impl FnOnce() + Send + 'static,
+        again: impl Fn(Signal) + Send + 'static,
+    ) -> io::Result<Signals> {
+        let on_first = first;
         let executor = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let (interrupt, terminate) = {
             let _entered = executor.enter();
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
         let (tell, first) = watch::channel(None);
+        let tell = Stopper(Arc::new(tell));
+        let noted = tell.clone();
         let (leave, left) = oneshot::channel::<()>();
         let work = move || {
             executor.block_on(async {
+                let asked = async {
+                    let mut asked = noted.0.subscribe();
+                    if asked.wait_for(Option::is_some).await.is_ok() {
+                        on_first();
+                    }
+                    std::future::pending::<()>().await;
+                };
                 tokio::select! {
-                    () = hear(interrupt, terminate, &tell, &again) => {}
+                    () = asked => {}
+                    () = hear(interrupt, terminate, &noted, &again) => {}
                     _ = left => {}
                 }
             });
         };
         actor::thread("skitter-signals".to_owned(), &Census::new(), work, drop)?;
-        Ok(Signals { first, _leave: leave })
+        Ok(Signals { first, tell, _leave: leave })
+    }
+
+    /// What asks the process to end as a signal does.
+    pub fn stopper(&self) -> Stopper {
+        self.tell.clone()
     }
 
     /// None ever comes: for tests, whose process has its signals to itself.
     #[cfg(test)]
     pub(super) fn none() -> Signals {
-        Signals { first: watch::channel(None).1, _leave: oneshot::channel().0 }
+        let (tell, first) = watch::channel(None);
+        Signals { first, tell: Stopper(Arc::new(tell)), _leave: oneshot::channel().0 }
     }
 
     /// Waits for the first signal.
@@ -90,21 +148,14 @@ impl Signals {
     }
 }
 
-async fn hear(
-    mut interrupt: Stream,
-    mut terminate: Stream,
-    tell: &watch::Sender<Option<Signal>>,
-    again: &impl Fn(Signal),
-) {
+async fn hear(mut interrupt: Stream, mut terminate: Stream, tell: &Stopper, again: &impl Fn(Signal)) {
     loop {
         let signal = tokio::select! {
             _ = interrupt.recv() => Signal::Interrupt,
             _ = terminate.recv() => Signal::Terminate,
         };
-        if tell.borrow().is_some() {
+        if !tell.note(signal) {
             again(signal);
-        } else {
-            tell.send_replace(Some(signal));
         }
     }
 }

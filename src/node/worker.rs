@@ -4,17 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tracing::debug;
 
+use super::console::wire::{DeploymentInfo, NodeStatus, Reply, Request};
+use super::console::{Asked, answer, refused};
 use super::control::{ToMaster, ToWorker};
 use super::endpoint::{Admit, Endpoint, Presence};
 use super::link::{Heard, Link};
 use super::parts::{Outbox, Parts};
 use super::settings::Catalog;
-use super::{NodeFailure, NodeSettings, Signals};
+use super::{Console, NodeFailure, NodeSettings, Signals, console};
 use crate::actor::{self, Task};
-use crate::id::NodeAddress;
+use crate::id::{DeploymentId, NodeAddress};
 use crate::net::{
     Cause, Command, Event, HANDSHAKE_TIMEOUT, Identity, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session,
 };
@@ -45,6 +47,8 @@ pub struct WorkerOptions {
     pub master: Option<NodeAddress>,
     /// Stay up, and wait for another master, when this one is gone.
     pub stay: bool,
+    /// End when no master has come within this time; and again, when one has let go of it before it deployed.
+    pub adopt_timeout: Option<Duration>,
 }
 
 /// Runs a worker node until its master has ended, or there is a signal.
@@ -56,6 +60,7 @@ pub fn run(
     catalog: Arc<dyn Catalog>,
     options: WorkerOptions,
     signals: &mut Signals,
+    console: &mut Console,
 ) -> Result<(), NodeFailure> {
     let executor = super::executor()?;
     executor.block_on(async {
@@ -63,7 +68,7 @@ pub fn run(
         events::started("worker");
         let (endpoint, presence) = Endpoint::open(&settings, Mode::Worker).await?;
         events::reachable(&endpoint.identity().name);
-        Worker::new(endpoint, runtime, catalog, options).run(presence, signals).await
+        Worker::new(endpoint, runtime, catalog, options).run(presence, signals, console).await
     })
 }
 
@@ -122,6 +127,8 @@ struct Worker {
     masters: u64,
     membership: Membership,
     began: Instant,
+    /// When it ends if no master has come.
+    deadline: Option<Instant>,
     hear: mpsc::Sender<(u64, Heard<ToWorker>)>,
     heard: mpsc::Receiver<(u64, Heard<ToWorker>)>,
 }
@@ -147,12 +154,18 @@ impl Worker {
             masters: 0,
             membership: Membership::new(SILENCE),
             began: Instant::now(),
+            deadline: None,
             hear,
             heard,
         }
     }
 
-    async fn run(mut self, presence: Presence, signals: &mut Signals) -> Result<(), NodeFailure> {
+    async fn run(
+        mut self,
+        presence: Presence,
+        signals: &mut Signals,
+        console: &mut Console,
+    ) -> Result<(), NodeFailure> {
         let Presence { listener, lease } = presence;
         let (come, mut sessions) = mpsc::channel(QUEUE);
         let (endpoint, admit, dialled) = (Arc::clone(&self.endpoint), self.admit(), come.clone());
@@ -161,7 +174,10 @@ impl Worker {
         let mut joining = self.join(dialled.clone());
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.waits();
+        console.up();
         loop {
+            let (deadline, waits) = (self.deadline.unwrap_or(self.began), self.deadline.is_some());
             let next = tokio::select! {
                 biased;
                 signal = signals.first() => {
@@ -175,6 +191,11 @@ impl Worker {
                     self.hear(number, heard)
                 }
                 Some(session) = sessions.recv() => self.meet(session),
+                asked = console.asked() => self.answer(asked, console.uptime()),
+                () = sleep_until(deadline), if waits => {
+                    events::not_adopted(self.options.adopt_timeout.unwrap_or_default().as_secs_f64());
+                    return Ok(());
+                }
                 _ = tick.tick() => self.look(),
             };
             match next {
@@ -243,6 +264,7 @@ impl Worker {
             }
         }
         self.masters += 1;
+        self.deadline = None;
         events::connected_to_master(&session.peer.name);
         *self.seat.lock() = Taken::By(session.peer.name.to_string());
         let link = Link::new(session, self.masters, self.hear.clone());
@@ -287,9 +309,46 @@ impl Worker {
                 self.parts.order(deployment, order);
                 Next::Wait
             }
-            Some(ToWorker::Release) => self.part(true),
+            Some(ToWorker::Release) => {
+                self.waits();
+                self.part(true)
+            }
             Some(ToWorker::Shutdown) => self.part(self.options.stay),
         }
+    }
+
+    /// It waits for a master from now on, perhaps not for ever.
+    fn waits(&mut self) {
+        self.deadline = self.options.adopt_timeout.and_then(|time| Instant::now().checked_add(time));
+    }
+
+    fn answer(&self, asked: Asked, uptime: Duration) -> Next {
+        let Asked { request, reply } = asked;
+        let peers = || self.master.iter().map(|master| console::peer(&master.link.peer)).collect();
+        let parts = || {
+            let part = |(id, name, time): (DeploymentId, String, Duration)| DeploymentInfo {
+                id: id.0,
+                name,
+                phase: "running".to_owned(),
+                error: None,
+                elapsed_ms: console::milliseconds(time),
+                progress: None,
+                vertices: Vec::new(),
+            };
+            self.parts.running().into_iter().map(part).collect()
+        };
+        let content = match request {
+            Request::Status => Reply::Status(Box::new(NodeStatus {
+                peers: peers(),
+                deployments: parts(),
+                ..console::status(&self.endpoint.identity(), uptime)
+            })),
+            Request::Nodes => Reply::Nodes { nodes: peers() },
+            Request::Deployments => Reply::Deployments { deployments: parts() },
+            _ => refused("a worker node deploys nothing itself: ask its master"),
+        };
+        answer(reply, content);
+        Next::Wait
     }
 
     fn look(&mut self) -> Next {

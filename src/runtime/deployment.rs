@@ -329,6 +329,12 @@ impl DeploymentHandle {
         drop(self.supervisor.cast(Note::Report(Report::Event(Event::Abort))));
     }
 
+    /// Waits until records flow, or it has ended without that.
+    pub async fn started(&self) {
+        // It fails when nobody is left who could tell, which is after its end.
+        let _ = self.shared.phase.subscribe().wait_for(|phase| *phase != Phase::Starting).await;
+    }
+
     /// Waits until it has ended.
     ///
     /// # Errors

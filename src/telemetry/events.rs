@@ -106,9 +106,29 @@ pub fn completed(workflow: &str, summary: &dyn Display, seconds: f64) {
     info!(target: SAID, workflow, seconds, "Completed `{workflow}`: {summary}");
 }
 
-/// The node was told to stop by a signal.
+/// The node was told to stop by a signal, or over its control socket.
 pub fn stopping(signal: &str) {
     info!(target: SAID, signal, "Stopping on {signal}; a second signal ends it at once");
+}
+
+/// A worker ends because no master came.
+pub fn not_adopted(seconds: f64) {
+    info!(target: SAID, seconds, "No master has come within {seconds} s, shutting down...");
+}
+
+/// A deployment is told to stop, over the control socket.
+pub fn undeploying(workflow: &str, deployment: u32) {
+    info!(target: SAID, workflow, deployment, "Stopping `{workflow}`, deployment {deployment}");
+}
+
+/// The node cannot be managed: it has no control socket.
+pub fn no_console(cause: &dyn Display) {
+    warn!(target: SAID, cause = %cause, "This node cannot be managed while it runs: {cause}");
+}
+
+/// The level of the log was changed, over the control socket.
+pub fn log_level(level: &str) {
+    info!(target: SAID, level, "The level of the log is now {level}");
 }
 
 /// The node was told to stop, and these workers have not ended yet.

@@ -1,5 +1,8 @@
 //! The log of a process: which events become lines, and in which format.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -43,10 +46,41 @@ pub enum Format {
 const TALKATIVE: [&str; 4] = ["ractor", "tokio", "mio", "runtime"];
 
 /// Makes events lines of a log from now on, in the whole process. `sink` takes whole lines, the line feed included; it
-/// must not wait for anything. Returns false, and changes nothing, when the process has a subscriber already.
-pub fn install(level: Level, format: Format, sink: impl Fn(String) + Send + Sync + 'static) -> bool {
-    let log = Log { level: level.into(), format, zone: zone::local(), sink };
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log)).is_ok()
+/// must not wait for anything. Gives the way to change the level later; nothing, and changes nothing, when the process
+/// has a subscriber already.
+pub fn install(level: Level, format: Format, sink: impl Fn(String) + Send + Sync + 'static) -> Option<Verbosity> {
+    let verbosity = Verbosity::new(level);
+    let log = Log { level: verbosity.clone(), format, zone: zone::local(), sink };
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log)).ok()?;
+    Some(verbosity)
+}
+
+/// The level of a log, which can be changed while it is written. Clones are the level of the same log.
+#[derive(Clone, Debug)]
+pub struct Verbosity(Arc<AtomicU8>);
+
+impl Verbosity {
+    const LEVELS: [Level; 5] = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
+
+    fn new(level: Level) -> Verbosity {
+        Verbosity(Arc::new(AtomicU8::new(level as u8)))
+    }
+
+    /// The level.
+    pub fn get(&self) -> Level {
+        Verbosity::LEVELS.get(usize::from(self.0.load(Ordering::Relaxed))).copied().unwrap_or_default()
+    }
+
+    /// Changes it, from the next event on.
+    pub fn set(&self, level: Level) {
+        self.0.store(level as u8, Ordering::Relaxed);
+        // Each place that tells events has kept whether anybody listens.
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    fn filter(&self) -> LevelFilter {
+        self.get().into()
+    }
 }
 
 impl From<Level> for LevelFilter {
@@ -62,7 +96,7 @@ impl From<Level> for LevelFilter {
 }
 
 struct Log<F> {
-    level: LevelFilter,
+    level: Verbosity,
     format: Format,
     zone: TimeZone,
     sink: F,
@@ -71,8 +105,9 @@ struct Log<F> {
 impl<F> Log<F> {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         let krate = metadata.target().split("::").next().unwrap_or_default();
-        let quiet = self.level < LevelFilter::TRACE && TALKATIVE.contains(&krate);
-        metadata.is_event() && *metadata.level() <= if quiet { LevelFilter::WARN.min(self.level) } else { self.level }
+        let level = self.level.filter();
+        let quiet = level < LevelFilter::TRACE && TALKATIVE.contains(&krate);
+        metadata.is_event() && *metadata.level() <= if quiet { LevelFilter::WARN.min(level) } else { level }
     }
 }
 
@@ -82,7 +117,7 @@ impl<S: Subscriber, F: Fn(String) + Send + Sync + 'static> Layer<S> for Log<F> {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
+        Some(self.level.filter())
     }
 
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
@@ -112,7 +147,7 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&lines);
         let sink = move |line| kept.lock().expect("no panic").push(line);
-        let log = Log { level: level.into(), format, zone: TimeZone::UTC, sink };
+        let log = Log { level: Verbosity::new(level), format, zone: TimeZone::UTC, sink };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(log), work);
         std::mem::take(&mut lines.lock().expect("no panic"))
     }
@@ -135,6 +170,25 @@ mod tests {
         assert_eq!(logged(Level::Debug, Format::Text, talk).len(), 2);
         assert_eq!(logged(Level::Error, Format::Text, talk).len(), 0);
         assert_eq!(logged(Level::Trace, Format::Text, talk).len(), 3);
+    }
+
+    #[test]
+    fn the_level_changes_while_the_log_is_written() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (kept, verbosity) = (Arc::clone(&lines), Verbosity::new(Level::Info));
+        let sink = move |line| kept.lock().expect("no panic").push(line);
+        let log = Log { level: verbosity.clone(), format: Format::Text, zone: TimeZone::UTC, sink };
+        let talk = |number: u64| tracing::debug!(number, "One place");
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
+            talk(1);
+            verbosity.set(Level::Debug);
+            talk(2);
+            verbosity.set(Level::Warn);
+            talk(3);
+        });
+        assert_eq!(verbosity.get(), Level::Warn);
+        let lines = lines.lock().expect("no panic");
+        assert!(lines.len() == 1 && lines[0].contains("number=2"), "{lines:?}");
     }
 
     #[test]

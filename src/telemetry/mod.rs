@@ -8,4 +8,4 @@ mod line;
 mod log;
 mod zone;
 
-pub use log::{Format, Level, install};
+pub use log::{Format, Level, Verbosity, install};

@@ -6,6 +6,7 @@
 mod building;
 mod cli;
 mod cluster;
+mod daemon;
 mod faults;
 mod graphs;
 mod outside;

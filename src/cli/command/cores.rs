@@ -4,7 +4,7 @@ use crate::cli::config::{Count, Settings};
 use crate::runtime;
 
 /// Options of modes that run workers.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub struct Cores {
     /// Workers of a vertex that is distributed over all cores [env: SKITTER_CORES] [default: the processors of the
     /// machine]
@@ -17,6 +17,11 @@ pub struct Cores {
 }
 
 impl Cores {
+    /// These options, and those that were given at another place.
+    pub fn and(self, other: Cores) -> Cores {
+        Cores { cores: self.cores.or(other.cores), threads: self.threads.or(other.threads) }
+    }
+
     /// Adds what the options say.
     pub fn options(&self, options: Settings) -> Settings {
         Settings { cores: self.cores, threads: self.threads, ..options }

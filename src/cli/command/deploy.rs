@@ -10,7 +10,7 @@ use crate::telemetry::events;
 use crate::workflow::{Error, Workflow};
 
 /// Options of modes that deploy.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 pub struct Deploy {
     // Its help, with the default, and the names of the workflows are added where the application is known.
     #[arg(short, long, value_name = "WORKFLOW")]
@@ -26,6 +26,19 @@ pub struct Deploy {
 }
 
 impl Deploy {
+    /// These options, and those that were given at another place.
+    ///
+    /// # Errors
+    /// When they exclude each other.
+    pub fn and(self, other: Deploy) -> Result<Deploy, Failure> {
+        let (deploy, no_deploy) = (self.deploy.or(other.deploy), self.no_deploy || other.no_deploy);
+        if no_deploy && deploy.is_some() {
+            return Err(Failure::Usage("--deploy and --no-deploy exclude each other".to_owned()));
+        }
+        let arguments = if self.arguments.is_empty() { other.arguments } else { self.arguments };
+        Ok(Deploy { deploy, no_deploy, arguments })
+    }
+
     /// What the options say.
     pub fn choice(&self) -> Option<Choice> {
         let named = |name: &String| Choice::Workflow { name: name.clone(), at: "--deploy".to_owned() };

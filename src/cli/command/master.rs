@@ -9,6 +9,7 @@ use clap::Subcommand;
 use super::General;
 use super::cores::Cores;
 use super::deploy::{self, Deploy};
+use super::manage::{self, Deploying, Manage};
 use super::node::{self, Node};
 use super::start;
 use super::worker::WORKER;
@@ -21,6 +22,9 @@ use crate::node::NodeFailure;
 use crate::node::local::Watch;
 use crate::node::master::{self, MasterOptions};
 use crate::telemetry::events;
+
+/// The mode.
+const MODE: &str = "master";
 
 /// The name of a master that is given none, and of one whose address has none.
 pub const MASTER: &str = "skitter_master";
@@ -35,12 +39,20 @@ pub struct Master {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Start a master: connect to every worker, then deploy the workflow
+    #[command(visible_alias = "s")]
     Start(Start),
+    /// The same, apart from the terminal; returns when the workflow runs, or with what went wrong
+    #[command(visible_alias = "d")]
+    Daemon(Start),
+    #[command(flatten)]
+    Manage(Manage),
+    #[command(flatten)]
+    Deploying(Deploying),
 }
 
-/// Start a master: connect to every worker, then deploy the workflow
+/// What a master is started with
 #[derive(Debug, clap::Args)]
-#[command(visible_alias = "s")]
 pub struct Start {
     /// The workers, as [NAME@]HOST[:PORT], NAME being `skitter_worker` unless it is said
     #[arg(value_parser = worker_address, value_hint = clap::ValueHint::Hostname)]
@@ -92,13 +104,21 @@ impl Start {
 /// When the configuration, the cookie or the worker file is unusable, the node cannot start, a worker cannot be
 /// reached, or the workflow cannot be built or fails.
 pub fn run(app: &App, master: Master, general: &General) -> Result<(), Failure> {
-    let Action::Start(start) = master.action;
+    let (start, apart) = match master.action {
+        Action::Start(start) => (start, false),
+        Action::Daemon(start) => (start, general.child().is_none()),
+        Action::Manage(manage) => return manage.run(MODE, MASTER, general),
+        Action::Deploying(deploying) => return deploying.run(app, MODE, MASTER, general),
+    };
     let settings = general.settings(start.options()?)?;
     let entry = start.deploy.entry(app, settings.deploy.as_ref())?;
     let workers = Workers::find(&start.workers, settings.worker_file.as_deref())?;
     let name = node::name(&settings, MASTER)?;
+    if apart {
+        return manage::launch(&start.node, general, MODE, name.name());
+    }
     let file = node::log_file(&settings, &name)?;
-    start::with_log(&settings, file, |terminal| {
+    start::with_log(&settings, file, |log| {
         start.node.warn();
         workers.warn();
         let deploy = match entry {
@@ -109,13 +129,14 @@ pub fn run(app: &App, master: Master, general: &General) -> Result<(), Failure> 
             }
             None => None,
         };
-        let mut signals = start::signals(terminal)?;
+        let mut managed = start::manage(app, general, &settings, MODE, name.name(), log)?;
         let stop_with_workers = settings.shutdown_with_workers.unwrap_or(false);
         let options = MasterOptions { workers: workers.addresses, deploy, stop_with_workers };
-        let mut show = start::progress(&settings, terminal);
+        let mut show = start::progress(&settings, log);
         let watch = show.as_mut().map(|show| show as Watch<'_>);
         let settings = node::settings(&settings, name)?;
-        let ended = master::run(settings, Arc::new(app.clone()), options, &mut signals, watch);
+        let ended =
+            master::run(settings, Arc::new(app.clone()), options, &mut managed.signals, &mut managed.console, watch);
         ended.map_err(|failure| match failure {
             NodeFailure::Deployment { name, source } => deploy::failed(&name, *source),
             failure => failure.into(),
@@ -124,7 +145,10 @@ pub fn run(app: &App, master: Master, general: &General) -> Result<(), Failure> 
 }
 
 /// Arguments as they travel to workers.
-fn texts(arguments: &[OsString]) -> Result<Vec<String>, Failure> {
+///
+/// # Errors
+/// When they are no text.
+pub fn texts(arguments: &[OsString]) -> Result<Vec<String>, Failure> {
     let text = |argument: &OsString| {
         let wrong = || format!("argument {argument:?} of the workflow is not UTF-8, so workers could not be told");
         argument.to_str().map(str::to_owned).ok_or_else(|| Failure::Usage(wrong()))

@@ -1,14 +1,18 @@
 //! The commands, one a file, and what they have in common.
 
 mod completions;
+mod console;
 mod cores;
 mod deploy;
 mod graph;
 mod help;
 mod local;
+mod manage;
 mod master;
 mod node;
+mod show;
 mod start;
+mod words;
 mod worker;
 mod workflows;
 
@@ -20,6 +24,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::app::App;
 use super::config::Settings;
+use super::daemon::{self, Child};
 use super::failure::Failure;
 use super::output;
 use crate::telemetry::{Format, Level, events};
@@ -50,7 +55,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Local(local::Local),
+    Local(Box<local::Local>),
     Worker(Box<worker::Worker>),
     Master(Box<master::Master>),
     Workflows(workflows::Workflows),
@@ -74,9 +79,26 @@ struct General {
     /// there is one]
     #[arg(long, value_name = "FILE", global = true, display_order = 100, value_hint = clap::ValueHint::FilePath)]
     config: Option<PathBuf>,
+
+    /// This process is a daemon, whose state is in this directory
+    #[arg(long, value_name = "DIR", hide = true)]
+    as_daemon: Option<PathBuf>,
+
+    /// The arguments of this process, without the program's name and that it is a daemon.
+    #[arg(skip)]
+    arguments: Vec<OsString>,
+
+    /// Set when this process is a daemon.
+    #[arg(skip)]
+    child: Option<Child>,
 }
 
 impl General {
+    /// What this process is as a daemon, if it is one.
+    fn child(&self) -> Option<&Child> {
+        self.child.as_ref()
+    }
+
     /// These options, together with those of a command and all that is configured.
     fn settings(&self, options: Settings) -> Result<Settings, Failure> {
         let options = Settings { log_level: self.log_level, log_format: self.log_format, ..options };
@@ -92,7 +114,12 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
     let mut parser = parser(app);
     let matches = parser.try_get_matches_from_mut(&arguments)?;
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut parser))?;
-    let CommandLine { command, general, application_version, skitter_version, version } = line;
+    let CommandLine { command, mut general, application_version, skitter_version, version } = line;
+    general.arguments = daemon::own_arguments(arguments.get(1..).unwrap_or_default());
+    if let Some(directory) = general.as_daemon.take() {
+        let child = Child::begin(directory, general.arguments.clone()).map_err(Failure::Start)?;
+        general.child = Some(child);
+    }
     if application_version {
         return output::print(format!("{}\n", app.version()).as_bytes());
     }
@@ -103,7 +130,7 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
         return output::print(format!("{} (Skitter {})\n", app.version(), events::VERSION).as_bytes());
     }
     match command {
-        Some(Command::Local(local)) => local::run(app, &local, &general),
+        Some(Command::Local(local)) => local::run(app, *local, &general),
         Some(Command::Worker(worker)) => worker::run(app, *worker, &general),
         Some(Command::Master(master)) => master::run(app, *master, &general),
         Some(Command::Workflows(workflows)) => workflows::run(app, &workflows),
@@ -120,11 +147,12 @@ fn parser(app: &App) -> clap::Command {
     let default = app.default_workflow().map_or("none", |entry| entry.name);
     let help = format!("The workflow to deploy [env: SKITTER_DEPLOY] [default: {default}]");
     let deploys = |mode: clap::Command| mode.mut_arg("deploy", |arg| arg.value_parser(names()).help(help.clone()));
+    let starts = |mode: clap::Command| mode.mut_subcommand("start", deploys).mut_subcommand("daemon", deploys);
     CommandLine::command()
         .name(app.name.clone())
         .bin_name(app.name.clone())
-        .mut_subcommand("local", deploys)
-        .mut_subcommand("master", |master| master.mut_subcommand("start", deploys))
+        .mut_subcommand("local", |local| starts(deploys(local)))
+        .mut_subcommand("master", starts)
         .mut_subcommand("graph", |graph| graph.mut_arg("workflow", |arg| arg.value_parser(names())))
 }
 
@@ -155,7 +183,8 @@ mod tests {
         while let Some(command) = commands.pop() {
             let name = command.get_name();
             // Flags are no options to clap.
-            for option in command.get_arguments().filter(|argument| !argument.is_positional()) {
+            let shown = |argument: &&clap::Arg| !argument.is_positional() && !argument.is_hide_set();
+            for option in command.get_arguments().filter(shown) {
                 let help = option.get_help().map(ToString::to_string).unwrap_or_default();
                 let (variable, default) = (option.get_env().is_some(), !option.get_default_values().is_empty());
                 assert!(variable || help.contains("[env: SKITTER_"), "{name} {option}");

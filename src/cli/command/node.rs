@@ -90,9 +90,14 @@ impl Node {
         Ok(Settings { listen, mapper_port, host: self.host.clone(), cookie, log_files, ..options })
     }
 
+    /// Whether the cookie was given as an option, where others can see it.
+    pub fn shows_cookie(&self) -> bool {
+        self.cookie.is_some()
+    }
+
     /// Says what is not as it should be.
     pub fn warn(&self) {
-        if self.cookie.is_some() {
+        if self.shows_cookie() {
             events::cookie_shows();
         }
     }

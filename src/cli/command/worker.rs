@@ -7,13 +7,17 @@ use clap::Subcommand;
 
 use super::General;
 use super::cores::Cores;
+use super::manage::{self, Manage};
 use super::node::{self, Node};
-use super::start;
+use super::start::{self, Managed};
 use crate::cli::app::App;
-use crate::cli::config::{Name, Settings};
+use crate::cli::config::{Name, Seconds, Settings};
 use crate::cli::failure::Failure;
 use crate::id::{InvalidAddress, NodeAddress, Tag};
 use crate::node::worker::{self, WorkerOptions};
+
+/// The mode.
+const MODE: &str = "worker";
 
 /// The name of a worker that is given none, and of one whose address has none.
 pub const WORKER: &str = "skitter_worker";
@@ -31,12 +35,18 @@ pub struct Worker {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Start a worker, which serves a master until that goes away
+    #[command(visible_alias = "s")]
     Start(Start),
+    /// The same, apart from the terminal; returns when it can be reached, or with what went wrong
+    #[command(visible_alias = "d")]
+    Daemon(Start),
+    #[command(flatten)]
+    Manage(Manage),
 }
 
-/// Start a worker, which serves a master until that goes away
+/// What a worker is started with
 #[derive(Debug, clap::Args)]
-#[command(visible_alias = "s")]
 struct Start {
     /// The master to join, as [NAME@]HOST[:PORT], NAME being `skitter_master` unless it is said; the worker stays up if
     /// that fails, and keeps trying. Without one it waits for a master to connect
@@ -57,6 +67,10 @@ struct Start {
     #[arg(long)]
     no_shutdown_with_master: bool,
 
+    /// End when no master has come within this time [env: SKITTER_ADOPT_TIMEOUT] [default: never]
+    #[arg(long, value_name = "SECONDS")]
+    adopt_timeout: Option<Seconds>,
+
     #[command(flatten)]
     node: Node,
 
@@ -74,6 +88,7 @@ impl Start {
             name: self.name.clone(),
             tags: (!self.tag.is_empty()).then(|| self.tag.clone()),
             no_shutdown_with_master: self.no_shutdown_with_master.then_some(true),
+            adopt_timeout: self.adopt_timeout,
             ..Settings::default()
         };
         Ok(self.node.options(self.cores.options(options))?)
@@ -98,18 +113,27 @@ fn different(mut tags: Vec<Tag>) -> Result<Vec<Tag>, Failure> {
 /// # Errors
 /// When the configuration or the cookie is unusable, the node cannot start, or it has lost its master.
 pub fn run(app: &App, worker: Worker, general: &General) -> Result<(), Failure> {
-    let Action::Start(start) = worker.action;
+    let (start, apart) = match worker.action {
+        Action::Start(start) => (start, false),
+        Action::Daemon(start) => (start, general.child().is_none()),
+        Action::Manage(manage) => return manage.run(MODE, WORKER, general),
+    };
     let mut settings = general.settings(start.options()?)?;
     settings.tags = settings.tags.map(different).transpose()?;
     let name = node::name(&settings, WORKER)?;
+    if apart {
+        return manage::launch(&start.node, general, MODE, name.name());
+    }
     let file = node::log_file(&settings, &name)?;
-    start::with_log(&settings, file, |terminal| {
+    start::with_log(&settings, file, |log| {
         start.node.warn();
-        let mut signals = start::signals(terminal)?;
+        let mut managed = start::manage(app, general, &settings, MODE, name.name(), log)?;
         let stay = settings.no_shutdown_with_master.unwrap_or(false);
-        let options = WorkerOptions { master: start.master, stay };
+        let adopt_timeout = settings.adopt_timeout.map(|Seconds(time)| time);
+        let options = WorkerOptions { master: start.master, stay, adopt_timeout };
         let settings = node::settings(&settings, name)?;
-        Ok(worker::run(settings, Arc::new(app.clone()), options, &mut signals)?)
+        let Managed { signals, console, .. } = &mut managed;
+        Ok(worker::run(settings, Arc::new(app.clone()), options, signals, console)?)
     })
 }
 

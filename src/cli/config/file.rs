@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Choice, ConfigError, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Settings};
+use super::{Choice, ConfigError, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Seconds, Settings};
 use crate::id::Tag;
 use crate::net::Cookie;
 use crate::telemetry::{Format, Level};
@@ -32,6 +32,7 @@ struct Keys {
     worker_file: Option<PathBuf>,
     shutdown_with_workers: Option<bool>,
     no_shutdown_with_master: Option<bool>,
+    adopt_timeout: Option<Seconds>,
     cookie: Option<Spanned<String>>,
     cookie_file: Option<PathBuf>,
     log_dir: Option<Spanned<PathBuf>>,
@@ -106,6 +107,7 @@ pub(super) fn parse(path: &Path, text: &str, private: bool) -> Result<Settings, 
         worker_file: keys.worker_file,
         shutdown_with_workers: keys.shutdown_with_workers,
         no_shutdown_with_master: keys.no_shutdown_with_master,
+        adopt_timeout: keys.adopt_timeout,
         cookie,
         log_files,
         log_level: keys.log_level,

@@ -10,7 +10,7 @@ mod values;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::values::{Choice, CookieSource, Count, Host, Listen, LogFiles, Name, Port};
+pub use self::values::{Choice, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Seconds};
 use crate::id::Tag;
 use crate::net::CookieError;
 use crate::telemetry::{Format, Level};
@@ -85,6 +85,8 @@ pub struct Settings {
     pub shutdown_with_workers: Option<bool>,
     /// Whether a worker stays when its master goes away.
     pub no_shutdown_with_master: Option<bool>,
+    /// How long a worker waits for a master.
+    pub adopt_timeout: Option<Seconds>,
     /// Where the cookie is from.
     pub cookie: Option<CookieSource>,
     /// Where the log is written to, beside stderr.
@@ -110,6 +112,7 @@ impl Settings {
             worker_file: self.worker_file.or(lower.worker_file),
             shutdown_with_workers: self.shutdown_with_workers.or(lower.shutdown_with_workers),
             no_shutdown_with_master: self.no_shutdown_with_master.or(lower.no_shutdown_with_master),
+            adopt_timeout: self.adopt_timeout.or(lower.adopt_timeout),
             cookie: self.cookie.or(lower.cookie),
             log_files: self.log_files.or(lower.log_files),
             log_level: self.log_level.or(lower.log_level),

@@ -1,6 +1,7 @@
 //! Tests of the layers.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use super::*;
 use crate::net::Cookie;
@@ -65,6 +66,7 @@ fn what_is_wrong_in_the_file_has_a_line() {
         ("tag = ['a', 'b c']", "skitter.toml:1:7: `b c` is no tag"),
         ("listen = 'x'", "skitter.toml:1:10: `x` is nothing to listen at"),
         ("mapper-port = 0", "skitter.toml:1:15: 0 is not a port from 1 to 65535"),
+        ("adopt-timeout = -1", "skitter.toml:1:17: -1 is no time in seconds, above 0"),
         ("cookie = ' '", "skitter.toml:1:10: the cookie is empty"),
         ("cookie = 'x'\ncookie-file = 'y'", "skitter.toml:1:10: `cookie` and `cookie-file` exclude each other"),
         ("no-log = true\nlog-dir = 'y'", "skitter.toml:2:11: `log-dir` and `no-log` exclude each other"),
@@ -102,6 +104,7 @@ fn variables_of_nodes_are_read() {
             "SKITTER_WORKER_FILE" => "workers",
             "SKITTER_SHUTDOWN_WITH_WORKERS" => "no",
             "SKITTER_NO_SHUTDOWN_WITH_MASTER" => "1",
+            "SKITTER_ADOPT_TIMEOUT" => "1m",
             "SKITTER_COOKIE" => "monster",
             "SKITTER_LOG_DIR" => "l",
             _ => return None,
@@ -118,6 +121,7 @@ fn variables_of_nodes_are_read() {
         worker_file: Some("workers".into()),
         shutdown_with_workers: Some(false),
         no_shutdown_with_master: Some(true),
+        adopt_timeout: Some(Seconds(Duration::from_secs(60))),
         cookie: Some(CookieSource::Secret(Cookie::new("monster").expect("a cookie"))),
         log_files: Some(LogFiles::In("l".into())),
         ..Settings::default()
@@ -187,6 +191,7 @@ fn every_setting_of_a_layer_hides_the_one_below() {
         worker_file: Some(n.to_string().into()),
         shutdown_with_workers: Some(n == 1),
         no_shutdown_with_master: Some(n == 1),
+        adopt_timeout: Some(Seconds(Duration::from_secs(n as u64))),
         cookie: Some(CookieSource::Secret(Cookie::new(n.to_string()).expect("a cookie"))),
         log_files: Some(LogFiles::In(n.to_string().into())),
         log_level: Some(if n == 1 { Level::Error } else { Level::Warn }),
@@ -195,4 +200,18 @@ fn every_setting_of_a_layer_hides_the_one_below() {
     assert_eq!(layer(1).over(layer(2)), layer(1));
     assert_eq!(Settings::default().over(layer(2)), layer(2));
     assert_eq!(layer(2).over(Settings::default()), layer(2));
+}
+
+#[test]
+fn times_are_read() {
+    for (text, milliseconds) in
+        [("30", 30_000), ("0.5", 500), ("30s", 30_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000)]
+    {
+        assert_eq!(text.parse(), Ok(Seconds(Duration::from_millis(milliseconds))), "{text}");
+    }
+    for text in ["", "s", "0", "-1", "1 d", "1x", "inf", "nan", "1e30"] {
+        assert!(text.parse::<Seconds>().is_err(), "{text}");
+    }
+    let file = file::parse(Path::new("skitter.toml"), "adopt-timeout = 60", true).expect("right");
+    assert_eq!(file.adopt_timeout, Some(Seconds(Duration::from_secs(60))));
 }

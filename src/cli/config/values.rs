@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -64,6 +65,44 @@ impl FromStr for Port {
             Ok(number) => Port::try_from(number),
             Err(_) => Err(format!("`{text}` is not a port from 1 to 65535")),
         }
+    }
+}
+
+/// A time in seconds, whole or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Seconds(pub Duration);
+
+/// The longest time that can be asked for, in seconds: a year.
+const LONGEST: f64 = 366.0 * 24.0 * 60.0 * 60.0;
+
+impl TryFrom<f64> for Seconds {
+    type Error = String;
+
+    fn try_from(number: f64) -> Result<Seconds, String> {
+        match Duration::try_from_secs_f64(number) {
+            Ok(time) if number > 0.0 && number <= LONGEST => Ok(Seconds(time)),
+            _ => Err(format!("{number} is no time in seconds, above 0 and up to {LONGEST}")),
+        }
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    /// As people write it: `30`, `30s`, `500ms`, `2m`, `1h`.
+    fn from_str(text: &str) -> Result<Seconds, String> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let factor = match &text[digits.len()..] {
+            "" | "s" => 1.0,
+            "ms" => 0.001,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            _ => 0.0,
+        };
+        let time = digits.parse::<f64>().ok().filter(|_| factor > 0.0).map(|number| number * factor);
+        let wrong = || format!("`{text}` is no time; write seconds, such as 30 or 0.5, or with a unit: 500ms, 2m, 1h");
+        time.ok_or_else(wrong).and_then(Seconds::try_from)
     }
 }
 

@@ -10,8 +10,8 @@ use crate::actor::Census;
 use crate::net::mapper::MAPPER_PORT;
 use crate::net::{Cookie, Fingerprint, Silence, Simulated};
 use crate::node::worker::{self, WorkerOptions};
-use crate::runtime::{DeploymentHandle, Phase, Settings};
-use crate::workflow::{Result, Workflow};
+use crate::runtime::{DeploymentHandle, Phase, Settings, Summary};
+use crate::workflow::Result;
 
 /// How long a test waits for what must come: many times what it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -130,7 +130,10 @@ impl Scene {
         for name in ["w1", "w2"] {
             let (settings, catalog) = (settings(&network, name, name), Arc::new(workflows.clone()));
             // Ends with its master.
-            let work = move || drop(worker::run(settings, catalog, WorkerOptions::default(), &mut Signals::none()));
+            let work = move || {
+                let (mut signals, mut console) = (Signals::none(), Console::none());
+                drop(worker::run(settings, catalog, WorkerOptions::default(), &mut signals, &mut console));
+            };
             actor::thread(name.to_owned(), &Census::new(), work, drop).expect("a thread");
         }
         let settings = settings(&network, "m", "m");
@@ -151,8 +154,9 @@ impl Scene {
         Scene { network, master, workflows, _presence: presence }
     }
 
-    fn deploy(&self, name: &str) -> DeploymentHandle {
-        self.master.deploy(name, &[], &self.workflows).expect("it can be deployed").deployment().clone()
+    fn deploy(&mut self, name: &str) -> DeploymentHandle {
+        let workflow = self.workflows.build(name, &[]).expect("a workflow");
+        self.master.deploy(name, Vec::new(), workflow).expect("it can be deployed").0
     }
 
     /// The master does its work while somebody waits.

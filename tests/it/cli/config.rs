@@ -33,6 +33,9 @@ fn each_layer_hides_the_ones_below() {
     let variable = [("SKITTER_DEPLOY", "hello")];
     assert_eq!(deployed(&local(directory.path(), &variable, &[]).expect(0)), "hello");
     assert_eq!(deployed(&local(directory.path(), &variable, &["-d", "nested"]).expect(0)), "nested");
+    // Options may stand before the command, too.
+    let between = run(skitter(directory.path()), ["local", "--log-level", "info", "-d", "hello", "start"]);
+    assert_eq!(deployed(&between.expect(0)), "hello");
     // An empty variable is none.
     assert_eq!(deployed(&local(directory.path(), &[("SKITTER_DEPLOY", "")], &[]).expect(0)), "nested");
 }

@@ -46,6 +46,10 @@ fn clean(program: &Path, directory: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    // The state of nodes is below the home then.
+    for name in ["XDG_RUNTIME_DIR", "XDG_STATE_HOME", "NOTIFY_SOCKET"] {
+        command.env_remove(name);
+    }
     command.env("COLUMNS", "100").env("HOME", directory);
     command
 }

@@ -4,7 +4,7 @@ mod guide;
 mod joining;
 mod loss;
 mod mapper;
-mod node;
+pub mod node;
 mod noise;
 mod peers;
 mod refusals;

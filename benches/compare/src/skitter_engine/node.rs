@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skitter::id::{NodeAddress, NodeName};
 use skitter::net::{Cookie, Fingerprint, Tcp};
-use skitter::node::{Catalog, NodeSettings, Signals, master, worker};
+use skitter::node::{Catalog, Console, NodeSettings, Signals, master, worker};
 use skitter::prelude::{Result, Workflow, WorkflowBuilder};
 use skitter::runtime::Settings;
 use skitter::telemetry::{self, Format, Level};
@@ -59,9 +59,9 @@ pub fn run(engine: Engine, run: &Run, is_master: bool) -> std::result::Result<()
         let workers = WORKERS.map(|name| NodeAddress { name: name.to_owned(), host: HOST.to_owned(), port: None });
         let deploy = Some((run.job.name().to_owned(), Vec::new()));
         let options = master::MasterOptions { workers: workers.into(), deploy, ..Default::default() };
-        master::run(settings, jobs, options, &mut signals, None)
+        master::run(settings, jobs, options, &mut signals, &mut Console::none(), None)
     } else {
-        worker::run(settings, jobs, worker::WorkerOptions::default(), &mut signals)
+        worker::run(settings, jobs, worker::WorkerOptions::default(), &mut signals, &mut Console::none())
     };
     ended.map_err(|failure| failure.to_string())
 }

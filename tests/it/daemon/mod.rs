@@ -1,0 +1,8 @@
+//! Daemons, as real processes.
+
+mod attach;
+mod control;
+mod deployments;
+mod home;
+mod life;
+mod service;
