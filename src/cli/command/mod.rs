@@ -7,7 +7,9 @@ mod graph;
 mod help;
 mod local;
 mod master;
+mod new;
 mod node;
+mod release;
 mod start;
 mod worker;
 mod workflows;
@@ -55,6 +57,8 @@ enum Command {
     Master(Box<master::Master>),
     Workflows(workflows::Workflows),
     Graph(graph::Graph),
+    New(new::New),
+    Release(Box<release::Release>),
     Completions(completions::Completions),
     Help(help::Help),
 }
@@ -108,6 +112,8 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
         Some(Command::Master(master)) => master::run(app, *master, &general),
         Some(Command::Workflows(workflows)) => workflows::run(app, &workflows),
         Some(Command::Graph(graph)) => graph::run(app, graph, &general),
+        Some(Command::New(new)) => new::run(&new),
+        Some(Command::Release(release)) => release::run(app, *release),
         Some(Command::Completions(completions)) => completions::run(parser, &completions),
         Some(Command::Help(help)) => help::run(app, &help),
         None => help::run(app, &help::Help::default()),
