@@ -34,11 +34,26 @@ mod tests {
 
     #[test]
     fn words_are_counted() -> Result<()> {
-        let words = ["to", "be", "or", "not", "to", "be"].map(Word::from).to_vec();
+        let words = ["to", "be", "or", "not", "to", "be"]
+            .map(Word::from)
+            .to_vec();
         let mut counts = skitter::testing::run(words, count)?;
         counts.sort();
-        let seen: Vec<_> = counts.iter().map(|(word, count)| (word.as_str(), *count)).collect();
-        assert_eq!(seen, [("be", 1), ("be", 2), ("not", 1), ("or", 1), ("to", 1), ("to", 2)]);
+        let seen: Vec<_> = counts
+            .iter()
+            .map(|(word, count)| (word.as_str(), *count))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("be", 1),
+                ("be", 2),
+                ("not", 1),
+                ("or", 1),
+                ("to", 1),
+                ("to", 2)
+            ]
+        );
         Ok(())
     }
 }

@@ -8,6 +8,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let workflows = [skitter::workflow("hello", "Counts the words of a text", hello::hello)];
+    let workflows = [skitter::workflow(
+        "hello",
+        "Counts the words of a text",
+        hello::hello,
+    )];
     skitter::app!().workflows(&workflows).main()
 }

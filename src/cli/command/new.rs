@@ -7,7 +7,7 @@ use crate::cli::output;
 use crate::release::{Application, Dependency};
 use crate::telemetry::events;
 
-/// Make the package of a new application: a word count with its test, which builds and runs as it is
+/// Make the package of a new application, which builds and runs as it is
 #[derive(Debug, clap::Args)]
 pub struct New {
     /// The name of the package, and of the directory that is made for it

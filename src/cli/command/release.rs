@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::{build, output};
 use crate::release::{self, Order, Packed, Tools};
 
-/// Build the application in this directory by its release profile, and pack it as the tarball that is copied to nodes
+/// Build the application in this directory, and pack it as the tarball for nodes
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Release {
@@ -38,7 +38,7 @@ enum Action {
     Verify(Verify),
 }
 
-/// Check that each file of a release is as it was made; exit status 5 if one differs, is missing or too much
+/// Check each file of a release; exit status 5 if one differs, is missing or too much
 #[derive(Debug, clap::Args)]
 struct Verify {
     /// The tarball, or the directory that one was unpacked to
