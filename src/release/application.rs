@@ -27,8 +27,8 @@ const KEYWORDS: [&str; 52] = [
     "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "_",
 ];
 
-/// What has a meaning of its own: crates that come with Rust, directories that cargo builds in, names that Windows keeps
-/// for devices, and what the package depends on.
+/// What has a meaning of its own: crates that come with Rust, directories that cargo builds in, names that Windows
+/// keeps for devices, and what the package depends on.
 const TAKEN: [&str; 18] = [
     "test",
     "core",

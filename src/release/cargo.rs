@@ -274,10 +274,16 @@ mod tests {
     /// What cargo says of a crate.
     fn line(id: &str, directory: &str, kind: &str, file: &str) -> String {
         let name = directory.trim_start_matches('/');
-        let executable = if kind == "bin" { format!("\"{file}\"") } else { "null".to_owned() };
-        format!(
-            r#"{{"reason":"compiler-artifact","package_id":"{id}","manifest_path":"{directory}/Cargo.toml","target":{{"kind":["{kind}"],"name":"{name}"}},"filenames":["{file}"],"executable":{executable}}}"#
-        )
+        let executable = (kind == "bin").then_some(file);
+        serde_json::json!({
+            "reason": "compiler-artifact",
+            "package_id": id,
+            "manifest_path": format!("{directory}/Cargo.toml"),
+            "target": { "kind": [kind], "name": name },
+            "filenames": [file],
+            "executable": executable,
+        })
+        .to_string()
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::error::ReleaseError;
 use super::limits::MOST_MANIFEST;
@@ -25,6 +28,15 @@ impl Release {
     ///
     /// # Errors
     /// When it stands in one that cannot be read.
+    ///
+    /// ```
+    /// use skitter::release::Release;
+    ///
+    /// let here = Release::here()?;
+    /// let place = here.map(|release| release.directory);
+    /// assert_eq!(place, None); // this example was built where it runs
+    /// # Ok::<(), skitter::release::ReleaseError>(())
+    /// ```
     pub fn here() -> Result<Option<Release>, ReleaseError> {
         let unknown = |source| ReleaseError::Read { path: "the path of this program".into(), source };
         Release::of(&std::env::current_exe().map_err(unknown)?)
@@ -52,7 +64,7 @@ impl Release {
         let path = directory.join(MANIFEST);
         let read = || -> io::Result<Vec<u8>> {
             let mut text = Vec::new();
-            File::open(&path)?.take(MOST_MANIFEST + 1).read_to_end(&mut text)?;
+            plain(&path)?.take(MOST_MANIFEST + 1).read_to_end(&mut text)?;
             Ok(text)
         };
         let text = read().map_err(|source| match source.kind() {
@@ -67,6 +79,12 @@ impl Release {
             directory.canonicalize().map_err(|source| ReleaseError::Read { path: directory.to_owned(), source })?;
         Ok(Release { directory, manifest })
     }
+}
+
+/// Opens a file for reading. Whatever stands in its place, such as a pipe that nobody writes to, is not waited for.
+pub(super) fn plain(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file, but something else")) }
 }
 
 #[cfg(test)]
@@ -108,5 +126,8 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let said = Release::open(place.path()).expect_err("no release").to_string();
         assert!(said.ends_with("is no release: there is no RELEASE.json in it"), "{said}");
+        symlink("/dev/null", place.path().join(MANIFEST)).expect("a link");
+        let said = Release::open(place.path()).expect_err("no file").to_string();
+        assert!(said.ends_with("RELEASE.json`: it is no file, but something else"), "{said}");
     }
 }

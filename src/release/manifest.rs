@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{MOST_FILES, MOST_MANIFEST};
+use super::limits::{MOST_BYTES, MOST_FILES, MOST_MANIFEST};
 
 /// The name of the file.
 pub const MANIFEST: &str = "RELEASE.json";
@@ -79,6 +79,10 @@ impl Manifest {
         }
         if files.len() > MOST_FILES {
             return Some(format!("it lists more than {MOST_FILES} files"));
+        }
+        let all = files.values().try_fold(0u64, |all, sum| all.checked_add(sum.size));
+        if all.is_none_or(|all| all > MOST_BYTES) {
+            return Some(format!("its files have more than {MOST_BYTES} bytes"));
         }
         let wrong = files.iter().find(|(path, sum)| !is_path(path) || *path == MANIFEST || !is_hash(&sum.sha256));
         wrong.map(|(path, _)| format!("it lists `{}`, which is no file of a release", path.escape_debug()))
@@ -165,6 +169,12 @@ mod tests {
             manifest.files.insert(path.to_owned(), sum(&manifest));
             let said = Manifest::parse(&manifest.text().expect("a text")).expect_err(path);
             assert!(said.contains("which is no file of a release"), "{path}: {said}");
+        }
+        for size in [MOST_BYTES + 1, u64::MAX] {
+            let mut manifest = manifest();
+            manifest.files.insert("large".to_owned(), Sum { sha256: "a".repeat(64), size });
+            let said = Manifest::parse(&manifest.text().expect("a text")).expect_err("large");
+            assert!(said.contains("its files have more than 1073741824 bytes"), "{said}");
         }
         assert!(Manifest::parse(b"{}").expect_err("empty").starts_with("RELEASE.json: missing field"));
         assert!(Manifest::parse(b"\xff").is_err());

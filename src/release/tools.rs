@@ -12,8 +12,8 @@ const LATEST: u64 = 0o777_7777_7777;
 
 /// What builds an application, as the environment names it.
 ///
-/// None of these programs is given a time: cargo and rustc may download a toolchain or compile for many minutes, and say
-/// so on stderr to whoever waits, who can end them as he ends this program.
+/// None of these programs is given a time: cargo and rustc may download a toolchain or compile for many minutes, and
+/// say so on stderr to whoever waits, who can end them as he ends this program.
 #[derive(Clone, Debug)]
 pub struct Tools {
     cargo: OsString,

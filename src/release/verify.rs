@@ -4,18 +4,17 @@
 //! tar could do beyond plain files (links, devices, names in extra entries) is refused, unread.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
-use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 use super::error::{Fault, ReleaseError};
-use super::here::{PROGRAM, Release};
+use super::here::{PROGRAM, Release, plain};
 use super::limits::{MOST_BYTES, MOST_DEPTH, MOST_FILES, MOST_MANIFEST};
 use super::manifest::{MANIFEST, Manifest, Sum, hex, is_path};
 
@@ -34,6 +33,13 @@ const MAY_RUN: u32 = 0o100;
 /// # Errors
 /// [`ReleaseError::Broken`] with all that is wrong; [`ReleaseError::Unusable`] when it is no release, or a tarball that
 /// is cut, or has what no release has.
+///
+/// ```
+/// let place = tempfile::tempdir()?;
+/// let error = skitter::release::verify(place.path()).expect_err("an empty directory");
+/// assert!(error.to_string().ends_with("is no release: there is no RELEASE.json in it"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn verify(path: &Path) -> Result<Manifest, ReleaseError> {
     let read = |source| ReleaseError::Read { path: path.to_owned(), source };
     let kind = fs::metadata(path).map_err(read)?;
@@ -46,7 +52,7 @@ pub fn verify(path: &Path) -> Result<Manifest, ReleaseError> {
         if !kind.is_file() {
             return Err(unusable("it is neither a file nor a directory".to_owned()));
         }
-        in_tarball(BufReader::new(File::open(path).map_err(read)?)).map_err(unusable)?
+        in_tarball(BufReader::new(plain(path).map_err(read)?)).map_err(unusable)?
     };
     if faults.is_empty() {
         return Ok(manifest);
@@ -135,9 +141,7 @@ fn in_directory(release: &Release) -> Result<Vec<Fault>, At> {
 }
 
 fn look(path: &Path, expected: &Sum) -> io::Result<Found> {
-    // Neither a link nor a pipe that has come into its place meanwhile is waited for.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let file = plain(path)?;
     let metadata = file.metadata()?;
     let executable = metadata.permissions().mode() & MAY_RUN != 0;
     let size = metadata.len();

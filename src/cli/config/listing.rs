@@ -1,7 +1,7 @@
 //! `skitter.toml` with every key, its meaning and its default: the file that a release brings.
 //!
-//! Which keys there are is what the file's reader knows; what they mean is what help says of the options of their names.
-//! So neither can be forgotten here, but for an example of a new key's values.
+//! Which keys there are is what the file's reader knows; what they mean is what help says of the options of their
+//! names. So neither can be forgotten here, but for an example of a new key's values.
 
 use super::file;
 
