@@ -12,6 +12,14 @@ use super::tools::{Tools, ask, unstarted};
 /// Most bytes of what cargo says of a build: a thousand for each of ten thousand crates.
 const MOST_SAID: u64 = 64 << 20;
 
+/// Where a release is built, in cargo's directory for what it builds. Not where everything else is, because there C
+/// code (the allocator's is) may have been compiled that says when that was.
+const PLACE: &str = "skitter-release";
+
+/// When such code says that it was compiled, in seconds since 1970: not when the commit was made, because what an
+/// earlier commit has compiled is used again.
+const COMPILED: &str = "0";
+
 /// The package of Skitter itself.
 const SKITTER: &str = "skitter";
 
@@ -25,6 +33,8 @@ pub struct Project {
     /// The name of the program.
     program: String,
     manifest: PathBuf,
+    /// Where cargo puts what it builds.
+    target: PathBuf,
     /// Whether the dependencies are pinned.
     locked: bool,
 }
@@ -45,6 +55,7 @@ pub struct Built {
 struct Metadata {
     packages: Vec<Package>,
     workspace_root: PathBuf,
+    target_directory: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -108,7 +119,8 @@ impl Project {
             ReleaseError::Usage(format!("`{manifest}` is a workspace, not a package; go to that of the application"))
         })?;
         let program = choose(&package, program).map_err(ReleaseError::Usage)?;
-        Ok(Project { name: package.name, version: package.version, program, manifest, locked })
+        let target = metadata.target_directory;
+        Ok(Project { name: package.name, version: package.version, program, manifest, target, locked })
     }
 
     /// The directory of the package.
@@ -127,7 +139,8 @@ impl Project {
         let mut cargo = tools.cargo(self.directory());
         cargo.args(["build", "--release", "--message-format", "json-render-diagnostics"]);
         cargo.args(["--target", target, "--bin", &self.program, "--config", "profile.release.debug=false"]);
-        cargo.arg("--manifest-path").arg(&self.manifest);
+        cargo.arg("--manifest-path").arg(&self.manifest).arg("--target-dir").arg(self.target.join(PLACE));
+        cargo.env("SOURCE_DATE_EPOCH", COMPILED);
         if self.locked {
             cargo.arg("--locked");
         }
@@ -267,6 +280,7 @@ mod tests {
             version: "1.0.0".to_owned(),
             program: "app".to_owned(),
             manifest: "/app/Cargo.toml".into(),
+            target: "/t".into(),
             locked: false,
         }
     }

@@ -58,14 +58,14 @@ impl Bench {
     fn metadata(&self, programs: &[&str]) {
         let package = self.path("app");
         let targets: Vec<_> = programs.iter().map(|name| json!({ "name": name, "kind": ["bin"] })).collect();
-        let package = json!({
+        let metadata = json!({
             "packages": [{
                 "name": "app", "version": "0.3.0", "manifest_path": package.join("Cargo.toml"), "targets": targets,
                 "default_run": null,
             }],
-            "workspace_root": package,
+            "workspace_root": package, "target_directory": package.join("target"),
         });
-        self.answer("metadata", &package.to_string());
+        self.answer("metadata", &metadata.to_string());
     }
 
     fn command(&self) -> Command {
@@ -88,7 +88,14 @@ fn a_release_is_made_checked_and_made_again() {
     assert!(made.stderr.contains("it runs on systems as the one that it was built on (x-y-z)"), "{made:?}");
     let asked = fs::read_to_string(bench.path("answers/asked")).expect("asked");
     let build = asked.lines().find(|line| line.starts_with("build ")).expect("a build");
-    for part in ["--release", "--locked", "--target x-y-z", "--bin app", "--config profile.release.debug=false"] {
+    for part in [
+        "--release",
+        "--locked",
+        "--target x-y-z",
+        "--bin app",
+        "/target/skitter-release",
+        "--config profile.release.debug=false",
+    ] {
         assert!(build.contains(part), "{build}");
     }
     let tarball = bench.path("app/app-0.3.0-x-y-z.tar.gz");
