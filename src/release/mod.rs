@@ -11,7 +11,8 @@
 //!   RELEASE.json            what this is, and the sums of all other files
 //! ```
 //!
-//! Two releases of one commit, made in one place by one toolchain, have the same bytes.
+//! Two releases of one commit, made by one user and toolchain, have the same bytes. (The program has paths of the
+//! crates' sources in it, for messages of panics; and those are below the user's home.)
 
 mod application;
 mod archive;
