@@ -9,6 +9,7 @@ pub mod net;
 pub mod node;
 pub mod operations;
 pub mod prelude;
+pub mod release;
 pub mod runtime;
 pub mod strategies;
 pub mod telemetry;

@@ -43,7 +43,7 @@ macro_rules! app {
 /// | 2 | wrong use: an unknown command, option, workflow or argument |
 /// | 3 | a node could not be reached, refused the connection or does not answer, or another one has the name |
 /// | 4 | a remote node went away and the node was told to stop with it |
-/// | 5 | the configuration or the cookie is unusable |
+/// | 5 | the configuration, the cookie or a release is unusable |
 ///
 /// A second signal ends the process with status 128 and the number of the signal.
 pub fn main(workflows: &[WorkflowEntry]) -> ExitCode {

@@ -27,7 +27,11 @@ pub fn fingerprint() -> io::Result<Fingerprint> {
     }
 }
 
-fn digest_of(path: &Path) -> io::Result<Fingerprint> {
+/// The fingerprint of a program in a file.
+///
+/// # Errors
+/// When the file cannot be read; names it.
+pub fn digest_of(path: &Path) -> io::Result<Fingerprint> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
     File::open(path).and_then(digest).map_err(named)
 }

@@ -8,6 +8,7 @@ use super::daemon::DaemonError;
 use super::graphviz::GraphvizError;
 use super::output;
 use crate::node::NodeFailure;
+use crate::release::ReleaseError;
 use crate::workflow::Error;
 
 /// What a command failed with.
@@ -70,6 +71,9 @@ pub enum Failure {
     /// A workflow cannot be drawn.
     #[error(transparent)]
     Draw(#[from] GraphvizError),
+    /// There is no release, or an unusable one.
+    #[error(transparent)]
+    Release(Box<ReleaseError>),
 }
 
 impl From<clap::Error> for Failure {
@@ -81,6 +85,12 @@ impl From<clap::Error> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
         Failure::Config(Box::new(error))
+    }
+}
+
+impl From<ReleaseError> for Failure {
+    fn from(error: ReleaseError) -> Failure {
+        Failure::Release(Box::new(error))
     }
 }
 
@@ -103,6 +113,12 @@ impl Failure {
             Failure::Node(NodeFailure::MasterLost | NodeFailure::WorkersLost) => 4,
             Failure::Daemon(error) => error.status(),
             Failure::Config(_) => 5,
+            Failure::Release(error) => match **error {
+                ReleaseError::Usage(_) => 2,
+                ReleaseError::Unusable { .. } | ReleaseError::Broken { .. } | ReleaseError::Read { .. } => 5,
+                // There is none, because something else went wrong.
+                _ => 1,
+            },
         }
     }
 
@@ -141,5 +157,21 @@ mod tests {
             assert_eq!(Failure::from(failure).status(), status);
         }
         assert_eq!(Failure::from(ConfigError::NoHome).status(), 5);
+    }
+
+    #[test]
+    fn each_way_in_which_there_is_no_release_has_its_status() {
+        let error = || io::Error::other("x");
+        for (failure, status) in [
+            (ReleaseError::Usage(String::new()), 2),
+            (ReleaseError::NoTool(String::new()), 1),
+            (ReleaseError::Build(String::new()), 1),
+            (ReleaseError::Write { path: "x".into(), source: error() }, 1),
+            (ReleaseError::Read { path: "x".into(), source: error() }, 5),
+            (ReleaseError::Unusable { path: "x".into(), reason: String::new() }, 5),
+            (ReleaseError::Broken { path: "x".into(), faults: Vec::new() }, 5),
+        ] {
+            assert_eq!(Failure::from(failure).status(), status);
+        }
     }
 }

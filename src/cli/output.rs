@@ -17,6 +17,11 @@ pub fn print(bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
+/// Says something of the program itself on stderr, as far as somebody reads it.
+pub fn say(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
 /// Says an error and what caused it on stderr, as far as somebody reads it.
 pub fn complain(error: &dyn Error) {
     let mut text = format!("error: {error}");

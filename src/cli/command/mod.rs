@@ -9,7 +9,9 @@ mod help;
 mod local;
 mod manage;
 mod master;
+mod new;
 mod node;
+mod release;
 mod show;
 mod start;
 mod words;
@@ -60,6 +62,8 @@ enum Command {
     Master(Box<master::Master>),
     Workflows(workflows::Workflows),
     Graph(graph::Graph),
+    New(new::New),
+    Release(Box<release::Release>),
     Completions(completions::Completions),
     Help(help::Help),
 }
@@ -135,6 +139,8 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
         Some(Command::Master(master)) => master::run(app, *master, &general),
         Some(Command::Workflows(workflows)) => workflows::run(app, &workflows),
         Some(Command::Graph(graph)) => graph::run(app, graph, &general),
+        Some(Command::New(new)) => new::run(&new),
+        Some(Command::Release(release)) => release::run(app, *release),
         Some(Command::Completions(completions)) => completions::run(parser, &completions),
         Some(Command::Help(help)) => help::run(app, &help),
         None => help::run(app, &help::Help::default()),

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::Visitor;
 use toml::Spanned;
 
 use super::{Choice, ConfigError, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Seconds, Settings};
@@ -39,6 +40,40 @@ struct Keys {
     no_log: Option<bool>,
     log_level: Option<Level>,
     log_format: Option<Format>,
+}
+
+/// The names of all keys, in the order in which they stand above.
+pub(super) fn keys() -> &'static [&'static str] {
+    let mut names = Names(&[]);
+    // It fails, for it has no values; but it is told the names.
+    let _ = Keys::deserialize(&mut names);
+    names.0
+}
+
+/// Hears which fields a structure has.
+struct Names(&'static [&'static str]);
+
+impl<'de> serde::Deserializer<'de> for &mut Names {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("no values"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
 }
 
 /// Reads a file.

@@ -5,11 +5,13 @@
 
 mod environment;
 mod file;
+mod listing;
 mod values;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::listing::listing;
 pub use self::values::{Choice, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Seconds};
 use crate::id::Tag;
 use crate::net::CookieError;
