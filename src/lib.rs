@@ -4,6 +4,7 @@
 pub mod actor;
 mod cli;
 pub mod codec;
+mod hosts;
 pub mod id;
 pub mod net;
 pub mod node;

@@ -1,0 +1,150 @@
+//! What is said between whoever deploys and the agent on a host: a line of JSON each.
+//!
+//! Both ends are programs of one build, which the first line says; what does not fit is refused, so there is no version.
+
+use serde::{Deserialize, Serialize};
+
+/// What an agent, and the shell that looks for it, put before each line of theirs, so that what else a login shell prints
+/// is not taken for it.
+pub const MARK: &str = "skitter-agent ";
+
+/// Longest line, in bytes: the tail of a log is the longest that is said.
+pub const MAX_LINE: usize = 1 << 20;
+
+/// What an agent is asked. Each request has one answer, in the order of the requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// What there is. Answered by [`Answer::Found`].
+    Look {
+        /// The name of the worker that is to be started.
+        name: String,
+    },
+    /// To keep other deployers off this host, as long as the agent lives. Answered by [`Answer::Done`] or
+    /// [`Answer::Busy`].
+    Lock {
+        /// Who asks, for the others.
+        holder: String,
+    },
+    /// To start a worker. Answered by [`Answer::Started`].
+    Start {
+        /// Its name.
+        name: String,
+        /// The arguments behind `worker daemon`.
+        arguments: Vec<String>,
+        /// The secret of the cluster.
+        cookie: String,
+    },
+    /// To stop a worker, whoever has started it. Answered by [`Answer::Stopped`].
+    Stop {
+        /// Its name.
+        name: String,
+    },
+    /// To pass on what the worker writes to its log, from the beginning of its life, as [`Answer::Line`]. Answered by
+    /// [`Answer::Done`].
+    Follow {
+        /// Its name.
+        name: String,
+    },
+    /// To wait until the worker has ended, and stop it after so many seconds. Answered by [`Answer::Stopped`].
+    Await {
+        /// Its name.
+        name: String,
+        /// How long it has.
+        seconds: u64,
+    },
+    /// To let stand what was started, when the agent ends. Answered by [`Answer::Done`].
+    Leave,
+}
+
+/// What an agent says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Its first words.
+    Hello {
+        /// The version of Skitter.
+        version: String,
+        /// The fingerprint of its build.
+        build: String,
+    },
+    /// What there is.
+    Found(Found),
+    /// It is done.
+    Done,
+    /// Another deployer has this host.
+    Busy {
+        /// Who it is.
+        holder: String,
+    },
+    /// The worker is up.
+    Started(Running),
+    /// The worker does not run any more, or did not.
+    Stopped {
+        /// Whether it ran.
+        ran: bool,
+    },
+    /// It could not be done.
+    Failed {
+        /// Why.
+        why: String,
+    },
+    /// A line of a worker's log; no answer to a request.
+    Line {
+        /// Without its end.
+        text: String,
+    },
+}
+
+/// What an agent finds on its host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The time of its clock, in milliseconds since 1970.
+    pub clock: u64,
+    /// Why the directory cannot be written to, if it cannot.
+    pub unwritable: Option<String>,
+    /// The worker of the name, if it runs.
+    pub running: Option<Running>,
+    /// The address by which ssh has come to this host.
+    pub address: Option<String>,
+}
+
+/// A worker that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The number of its process.
+    pub pid: u32,
+    /// Where it listens.
+    pub port: u16,
+    /// The fingerprint of its build.
+    pub build: String,
+    /// Its master.
+    pub master: Option<String>,
+}
+
+/// A line, with its mark and end.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn line(message: &impl Serialize, mark: &str) -> serde_json::Result<Vec<u8>> {
+    let mut line = mark.as_bytes().to_vec();
+    serde_json::to_writer(&mut line, message)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_these() {
+        let request = Request::Stop { name: "w".to_owned() };
+        assert_eq!(line(&request, "").expect("JSON"), b"{\"stop\":{\"name\":\"w\"}}\n");
+        assert_eq!(line(&Request::Leave, "").expect("JSON"), b"\"leave\"\n");
+        let answer = Answer::Line { text: "a\nb".to_owned() };
+        let text = line(&answer, MARK).expect("JSON");
+        assert_eq!(text, b"skitter-agent {\"line\":{\"text\":\"a\\nb\"}}\n");
+        assert_eq!(serde_json::from_slice::<Answer>(&text[MARK.len()..]).expect("it"), answer);
+    }
+}
