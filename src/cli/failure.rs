@@ -68,6 +68,15 @@ pub enum Failure {
     /// A daemon cannot be started, or talked to.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    /// Workers could not be started on all hosts, or stopped; it has been said which, and why.
+    #[error("workers could not be started on all hosts")]
+    Rollout,
+    /// What is to be brought to hosts is in no release.
+    #[error(
+        "this program is in no release, so there is nothing that hosts could have: make one by `release`, unpack it and \
+         use its bin/skitter, or name a directory that all hosts have by --working-dir"
+    )]
+    NoRelease,
     /// A workflow cannot be drawn.
     #[error(transparent)]
     Draw(#[from] GraphvizError),
@@ -112,7 +121,8 @@ impl Failure {
             Failure::Node(NodeFailure::Unreachable(_) | NodeFailure::NameTaken(_)) => 3,
             Failure::Node(NodeFailure::MasterLost | NodeFailure::WorkersLost) => 4,
             Failure::Daemon(error) => error.status(),
-            Failure::Config(_) => 5,
+            Failure::Config(_) | Failure::NoRelease => 5,
+            Failure::Rollout => 6,
             Failure::Release(error) => match **error {
                 ReleaseError::Usage(_) => 2,
                 ReleaseError::Unusable { .. } | ReleaseError::Broken { .. } | ReleaseError::Read { .. } => 5,

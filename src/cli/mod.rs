@@ -16,6 +16,7 @@
 //! }
 //! ```
 
+mod agent;
 mod app;
 mod build;
 mod catalog;
@@ -29,6 +30,7 @@ mod log_file;
 mod output;
 mod panics;
 mod progress;
+mod rollout;
 mod terminal;
 mod worker_file;
 

@@ -55,8 +55,11 @@ pub fn read(path: &Path, default_name: &str) -> Result<Vec<Entry>, ConfigError> 
     Ok(entries)
 }
 
-/// The worker in a line, if there is one.
-fn parse(line: &str, default_name: &str) -> Result<Option<(NodeAddress, Vec<Tag>)>, String> {
+/// The worker in a line, if there is one. A worker without a name has `default_name`.
+///
+/// # Errors
+/// With what is wrong with it.
+pub fn parse(line: &str, default_name: &str) -> Result<Option<(NodeAddress, Vec<Tag>)>, String> {
     let text = without_comment(line).trim();
     if text.is_empty() {
         return Ok(None);

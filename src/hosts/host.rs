@@ -15,9 +15,6 @@ use crate::actor::{self, Task};
 /// How long an agent may take to say its first words: a program is read from a disk.
 const FIRST_WORDS: Duration = Duration::from_secs(20);
 
-/// Lines of logs that wait to be shown; a host that writes more waits.
-const LINES: usize = 1024;
-
 /// Most bytes of what is said on stderr that are kept.
 const MOST_SAID: u64 = 4096;
 
@@ -103,11 +100,6 @@ impl Host {
             _reader: reader,
             _session: session,
         })
-    }
-
-    /// What the host is called.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// What was found there.
@@ -203,7 +195,9 @@ async fn first_words(said: &mut Answers, directory: &str) -> Result<Release, Tro
         match said.recv().await {
             Some(Ok(Said::Machine(machine))) => release.machine = machine,
             Some(Ok(Said::NoRelease)) => return Err(Trouble::NoRelease { directory: directory.to_owned() }),
-            Some(Ok(Said::Answer(Answer::Hello { version, build }))) => return Ok(Release { version, build, ..release }),
+            Some(Ok(Said::Answer(Answer::Hello { version, build }))) => {
+                return Ok(Release { version, build, ..release });
+            }
             Some(Ok(Said::Answer(other))) => return Err(Trouble::Nonsense(format!("{other:?}"))),
             Some(Err(Trouble::Lost(why))) if !release.machine.is_empty() => {
                 let program = format!("{directory}/bin/skitter");

@@ -124,7 +124,8 @@ mod tests {
     fn options_come_before_the_files() {
         let options = SshOptions { options: vec!["Port=2222".to_owned()], ..SshOptions::default() };
         let text = config(&options, Some(Path::new("/home/u")));
-        let expected = "Port=2222\nMatch all\nInclude \"/home/u/.ssh/config\"\nMatch all\nInclude \"/etc/ssh/ssh_config\"\n";
+        let expected =
+            "Port=2222\nMatch all\nInclude \"/home/u/.ssh/config\"\nMatch all\nInclude \"/etc/ssh/ssh_config\"\n";
         assert_eq!(text, expected);
         let own = SshOptions { config: Some("c".into()), ..options };
         assert_eq!(config(&own, None), "Port=2222\nMatch all\nInclude \"c\"\n");

@@ -17,5 +17,5 @@ mod trouble;
 
 pub use host::{Host, Lines, Release};
 pub use login::{Login, SshOptions};
-pub use protocol::{Answer, Found, Request, Running};
+pub use protocol::{Answer, Found, MARK, MAX_LINE, Request, Running, line};
 pub use trouble::Trouble;

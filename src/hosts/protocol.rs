@@ -20,9 +20,11 @@ pub enum Request {
         /// The name of the worker that is to be started.
         name: String,
     },
-    /// To keep other deployers off this host, as long as the agent lives. Answered by [`Answer::Done`] or
-    /// [`Answer::Busy`].
+    /// To keep others from deploying workers of a name on this host, as long as the agent lives. Answered by
+    /// [`Answer::Done`] or [`Answer::Busy`].
     Lock {
+        /// The name of the worker.
+        name: String,
         /// Who asks, for the others.
         holder: String,
     },

@@ -105,6 +105,11 @@ impl Cookie {
         Cookie::from_file(path)
     }
 
+    /// The secret, for whoever hands it to a node by a way that nobody else can see; none if it is not UTF-8.
+    pub fn text(&self) -> Option<String> {
+        str::from_utf8(&self.0).ok().map(str::to_owned)
+    }
+
     /// The secret, for who proves to know it.
     pub(super) fn secret(&self) -> &[u8] {
         &self.0

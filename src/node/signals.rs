@@ -55,6 +55,16 @@ impl Stopper {
         self.0.borrow().is_some()
     }
 
+    /// Waits until it has been asked.
+    pub async fn stopped(&self) -> Signal {
+        let mut asked = self.0.subscribe();
+        match asked.wait_for(Option::is_some).await.map(|signal| *signal) {
+            Ok(Some(signal)) => signal,
+            // It holds the sender itself.
+            _ => Signal::Command,
+        }
+    }
+
     /// Notes the first one; returns whether it is.
     fn note(&self, signal: Signal) -> bool {
         self.0.send_if_modified(|first| {

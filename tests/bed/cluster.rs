@@ -56,6 +56,11 @@ impl Cluster {
         self.bed.hosts().map(|host| self.bed.disk(host))
     }
 
+    /// There may be a file of this name on the disks, or a directory.
+    pub fn knows(&mut self, name: &str) {
+        self.files.push(name.to_owned());
+    }
+
     /// Puts a file on all disks.
     pub fn put(&mut self, name: &str, text: &str) {
         self.disks().for_each(|disk| fs::write(disk.join(name), text).expect("room for it"));

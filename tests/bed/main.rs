@@ -6,6 +6,7 @@
 
 mod bed;
 mod cluster;
+mod deploy;
 mod faults;
 mod itself;
 mod program;

@@ -23,8 +23,8 @@ pub struct Program {
 struct State {
     /// What it has written.
     stderr: Vec<String>,
-    /// How many lines it has written to stdout.
-    printed: usize,
+    /// What it has written to stdout.
+    stdout: Vec<String>,
     /// Its exit status.
     ended: Option<i32>,
 }
@@ -34,6 +34,7 @@ struct State {
 pub struct Ended {
     pub name: String,
     pub status: i32,
+    pub stdout: String,
     pub stderr: String,
 }
 
@@ -43,7 +44,7 @@ impl Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let state: Arc<(Mutex<State>, Condvar)> = Arc::default();
         let (stdout, stderr) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
-        let print = reader(stdout, &state, |state, _| state.printed += 1);
+        let print = reader(stdout, &state, |state, line| state.stdout.push(line));
         let say = reader(stderr, &state, |state, line| state.stderr.push(line));
         Program { name, id: Pid::from_child(&child), threads: vec![waiter(child, [print, say], &state)], state }
     }
@@ -87,7 +88,7 @@ impl Program {
     /// Waits until it has printed this many lines.
     #[track_caller]
     pub fn wait_for_lines(&self, lines: usize) {
-        let printed = |state: &State| (state.printed >= lines).then_some(());
+        let printed = |state: &State| (state.stdout.len() >= lines).then_some(());
         self.wait(PATIENCE, printed).unwrap_or_else(|said| panic!("{lines} lines were not printed; {said}"));
     }
 
@@ -106,8 +107,9 @@ impl Program {
         for thread in self.threads.drain(..) {
             thread.join().expect("it reads");
         }
-        let stderr = locked(&self.state.0).stderr.join("\n");
-        Ended { name: self.name.clone(), status, stderr }
+        let state = locked(&self.state.0);
+        let (stdout, stderr) = (state.stdout.join("\n"), state.stderr.join("\n"));
+        Ended { name: self.name.clone(), status, stdout, stderr }
     }
 }
 
@@ -115,7 +117,7 @@ impl Ended {
     /// The same, if the exit status is this one.
     #[track_caller]
     pub fn with(self, status: i32) -> Ended {
-        assert_eq!(self.status, status, "`{}` said:\n{}", self.name, self.stderr);
+        assert_eq!(self.status, status, "`{}` printed:\n{}\nand said:\n{}", self.name, self.stdout, self.stderr);
         self
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::General;
+use super::choice::{self, Deploy};
 use super::cores::{self, Cores};
-use super::deploy::{self, Deploy};
 use super::manage::{self, Deploying, Manage};
 use super::start::{self, Managed};
 use crate::cli::app::App;
@@ -107,7 +107,7 @@ pub fn run(app: &App, local: Local, general: &General) -> Result<(), Failure> {
         let Managed { signals, console, .. } = &mut managed;
         let ended =
             node::local::run(cores::runtime(&settings), Arc::new(app.clone()), workflow, signals, console, watch);
-        ended.map_err(|source| if closed(&source) { Failure::OutputClosed } else { deploy::failed(failing, source) })
+        ended.map_err(|source| if closed(&source) { Failure::OutputClosed } else { choice::failed(failing, source) })
     })
 }
 

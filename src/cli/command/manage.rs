@@ -259,6 +259,21 @@ pub fn launch_local(general: &General, mode: &str, name: &str) -> Result<(), Fai
     say_started(&Place::of(mode, name)?, started)
 }
 
+/// Starts a master as a daemon, with these arguments.
+///
+/// # Errors
+/// As [`launch`].
+pub fn launch_master(name: &str, arguments: &[OsString]) -> Result<(), Failure> {
+    let started = daemon::launch(super::master::MODE, name, arguments)?;
+    say_started(&Place::of(super::master::MODE, name)?, started)?;
+    if started.is_some() {
+        print(&format!(
+            "see it by `skitter master status --name {name}`, stop it and its workers by `skitter master stop --name {name}`\n"
+        ))?;
+    }
+    Ok(())
+}
+
 fn say_started(place: &Place, started: Option<u32>) -> Result<(), Failure> {
     let (what, log) = (place.what(), place.log());
     print(&match started {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::General;
+use super::choice::{self, Deploy};
 use super::cores::Cores;
-use super::deploy::{self, Deploy};
 use super::manage::{self, Deploying, Manage};
 use super::node::{self, Node};
 use super::start;
@@ -24,7 +24,7 @@ use crate::node::master::{self, MasterOptions};
 use crate::telemetry::events;
 
 /// The mode.
-const MODE: &str = "master";
+pub const MODE: &str = "master";
 
 /// The name of a master that is given none, and of one whose address has none.
 pub const MASTER: &str = "skitter_master";
@@ -138,7 +138,7 @@ pub fn run(app: &App, master: Master, general: &General) -> Result<(), Failure> 
         let ended =
             master::run(settings, Arc::new(app.clone()), options, &mut managed.signals, &mut managed.console, watch);
         ended.map_err(|failure| match failure {
-            NodeFailure::Deployment { name, source } => deploy::failed(&name, *source),
+            NodeFailure::Deployment { name, source } => choice::failed(&name, *source),
             failure => failure.into(),
         })
     })

@@ -1,5 +1,6 @@
 //! The commands, one a file, and what they have in common.
 
+mod choice;
 mod completions;
 mod console;
 mod cores;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use self::worker::WORKER;
 use super::app::App;
 use super::config::Settings;
 use super::daemon::{self, Child};
@@ -64,6 +66,10 @@ enum Command {
     Graph(graph::Graph),
     New(new::New),
     Release(Box<release::Release>),
+    Deploy(Box<deploy::Deploy>),
+    /// What `deploy` starts on a host
+    #[command(hide = true)]
+    Agent,
     Completions(completions::Completions),
     Help(help::Help),
 }
@@ -141,6 +147,8 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
         Some(Command::Graph(graph)) => graph::run(app, graph, &general),
         Some(Command::New(new)) => new::run(&new),
         Some(Command::Release(release)) => release::run(app, *release),
+        Some(Command::Deploy(deploy)) => deploy::run(app, *deploy, &general),
+        Some(Command::Agent) => crate::cli::agent::run(),
         Some(Command::Completions(completions)) => completions::run(parser, &completions),
         Some(Command::Help(help)) => help::run(app, &help),
         None => help::run(app, &help::Help::default()),

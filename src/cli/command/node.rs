@@ -95,6 +95,26 @@ impl Node {
         self.cookie.is_some()
     }
 
+    /// These options, as they were given.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        let mut add = |option: &str, value: Option<OsString>| {
+            if let Some(value) = value {
+                arguments.extend([option.into(), value]);
+            }
+        };
+        add("--listen", self.listen.as_ref().map(|listen| listen.to_string().into()));
+        add("--host", self.host.as_ref().map(|Host(host)| host.into()));
+        add("--mapper-port", self.mapper_port.map(|Port(port)| port.to_string().into()));
+        add("--cookie", self.cookie.as_ref().map(|Secret(cookie)| cookie.clone()));
+        add("--cookie-file", self.cookie_file.as_ref().map(Into::into));
+        add("--log-dir", self.log_dir.as_ref().map(Into::into));
+        if self.no_log {
+            arguments.push("--no-log".into());
+        }
+        arguments
+    }
+
     /// Says what is not as it should be.
     pub fn warn(&self) {
         if self.shows_cookie() {
@@ -154,7 +174,10 @@ pub fn settings(settings: &Settings, name: NodeName) -> Result<NodeSettings, Fai
 }
 
 /// The cookie. A file that is named has to be there; that of the user is made.
-fn cookie(source: Option<&CookieSource>, home: Option<&Path>) -> Result<Cookie, ConfigError> {
+///
+/// # Errors
+/// When it cannot be had.
+pub fn cookie(source: Option<&CookieSource>, home: Option<&Path>) -> Result<Cookie, ConfigError> {
     match source {
         Some(CookieSource::Secret(cookie)) => Ok(cookie.clone()),
         Some(CookieSource::File(path)) => Ok(Cookie::from_file(path)?),

@@ -1,6 +1,7 @@
 //! What settings can be.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -170,6 +171,16 @@ pub struct Listen {
 impl Listen {
     /// All interfaces, a free port.
     pub const ANYWHERE: Listen = Listen { address: None, port: 0 };
+}
+
+/// As it can be read again.
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{}", SocketAddr::new(address, self.port)),
+            None => write!(f, ":{}", self.port),
+        }
+    }
 }
 
 impl FromStr for Listen {

@@ -1,0 +1,101 @@
+//! Whether a host is ready.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Plan;
+use crate::hosts::{Found, Host, Release};
+
+/// What is not as it has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding(pub String);
+
+/// How far clocks may be apart: further, and the logs of nodes tell nothing of what came first.
+const CLOCK: Duration = Duration::from_secs(60);
+
+/// All that is not as it has to be on a host.
+pub fn findings(plan: &Plan, host: &Host, found: &Found) -> Vec<Finding> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    all(plan, host.release(), found, now)
+}
+
+fn all(plan: &Plan, release: &Release, found: &Found, now: Duration) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut find = |what: String| findings.push(Finding(what));
+    if release.version != env!("CARGO_PKG_VERSION") {
+        find(format!("Skitter {} is there, not {}", release.version, env!("CARGO_PKG_VERSION")));
+    } else if release.build != plan.build {
+        find(format!(
+            "another build is in `{}`: {}…, not {}…",
+            plan.directory,
+            short(&release.build),
+            short(&plan.build)
+        ));
+    }
+    if let Some(why) = &found.unwritable {
+        find(format!("`{}` cannot be written to: {why}", plan.directory));
+    }
+    let apart = now.abs_diff(Duration::from_millis(found.clock));
+    if apart > CLOCK {
+        find(format!("its clock is {} s away from that of this host", apart.as_secs()));
+    }
+    if let Some(running) = &found.running {
+        let pid = running.pid;
+        match &running.master {
+            Some(master) => find(format!("the worker runs there, process {pid}, and has a master: `{master}`")),
+            None if running.build != plan.build && !plan.replace => find(format!(
+                "the worker runs there, process {pid}, of another build: {}…; use --replace",
+                short(&running.build)
+            )),
+            None => {}
+        }
+    }
+    findings
+}
+
+/// Enough of a fingerprint to tell it from others.
+fn short(build: &str) -> &str {
+    build.get(..8).unwrap_or(build)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hosts::{Running, SshOptions};
+
+    #[test]
+    fn all_that_is_wrong_is_found_at_once() {
+        let plan = Plan {
+            entries: Vec::new(),
+            directory: "/opt/x".to_owned(),
+            build: "11111111aa".to_owned(),
+            cookie: String::new(),
+            ssh: SshOptions::default(),
+            arguments: Vec::new(),
+            addresses: Default::default(),
+            replace: false,
+            wait: Duration::ZERO,
+            holder: String::new(),
+            follow: false,
+        };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let release =
+            |build: &str| Release { machine: "Linux".to_owned(), version: version.clone(), build: build.to_owned() };
+        let found = Found { clock: 1_000_000, unwritable: None, running: None, address: None };
+        let now = Duration::from_secs(1000);
+        assert_eq!(all(&plan, &release("11111111aa"), &found, now), []);
+
+        let running = Running { pid: 7, port: 1, build: "22222222bb".to_owned(), master: None };
+        let bad =
+            Found { clock: 0, unwritable: Some("full".to_owned()), running: Some(running.clone()), address: None };
+        let said: Vec<_> =
+            all(&plan, &release("33333333cc"), &bad, now).into_iter().map(|Finding(what)| what).collect();
+        for (said, part) in said.iter().zip(["33333333…, not 11111111…", "full", "1000 s away", "22222222…; use --rep"])
+        {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(said.len(), 4);
+        let replace = Plan { replace: true, ..plan };
+        let other = Found { running: Some(running), ..found };
+        assert_eq!(all(&replace, &release("11111111aa"), &other, now), []);
+    }
+}
