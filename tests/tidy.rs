@@ -30,6 +30,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("node", &["id", "codec", "telemetry", "workflow", "actor", "net", "state", "runtime"]),
     ("dashboard", &["id", "telemetry", "node"]),
     ("release", &["id", "telemetry"]),
+    ("hosts", &["id", "telemetry", "actor"]),
     (
         "cli",
         &[
@@ -47,6 +48,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "node",
             "dashboard",
             "release",
+            "hosts",
         ],
     ),
     // Names that users write most, for one import of theirs; nobody inside needs it.

@@ -73,8 +73,8 @@ pub enum Failure {
     Rollout,
     /// What is to be brought to hosts is in no release.
     #[error(
-        "this program is in no release, so there is nothing that hosts could have: make one by `release`, unpack it and \
-         use its bin/skitter, or name a directory that all hosts have by --working-dir"
+        "this program is in no release, so there is nothing that hosts could have: make one by `release`, unpack it \
+         and use its bin/skitter, or name a directory that all hosts have by --working-dir"
     )]
     NoRelease,
     /// A workflow cannot be drawn.

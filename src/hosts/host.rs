@@ -62,7 +62,8 @@ type Answers = mpsc::Receiver<Result<Said, Trouble>>;
 pub type Lines = mpsc::Sender<(String, String)>;
 
 impl Host {
-    /// Starts an agent over a session, of the release in a directory. Lines of logs are given to `lines`, with the name.
+    /// Starts an agent over a session, of the release in a directory. Lines of logs are given to `lines`, with the
+    /// name.
     ///
     /// # Errors
     /// When there is no release, or it does not run.

@@ -6,8 +6,8 @@
 //!    Host ◀──────────── lines of JSON ─────────────────▶ (stdin, stdout)
 //! ```
 //!
-//! On each host stands an *agent*, the release's own program at the other end of an ssh session. It does what it
-//! is asked and holds the lease: when its input ends, because whoever deploys has ended, has been killed or is cut off, it
+//! On each host stands an *agent*, the release's own program at the other end of an ssh session. It does what it is
+//! asked and holds the lease: when its input ends, because whoever deploys has ended, has been killed or is cut off, it
 //! stops what it has started and lets go of the lock. Only when it is told to leave things as they are does it not.
 
 mod host;

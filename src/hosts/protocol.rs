@@ -1,11 +1,12 @@
 //! What is said between whoever deploys and the agent on a host: a line of JSON each.
 //!
-//! Both ends are programs of one build, which the first line says; what does not fit is refused, so there is no version.
+//! Both ends are programs of one build, which the first line says; what does not fit is refused, so there is no
+//! version.
 
 use serde::{Deserialize, Serialize};
 
-/// What an agent, and the shell that looks for it, put before each line of theirs, so that what else a login shell prints
-/// is not taken for it.
+/// What an agent, and the shell that looks for it, put before each line of theirs, so that what else a login shell
+/// prints is not taken for it.
 pub const MARK: &str = "skitter-agent ";
 
 /// Longest line, in bytes: the tail of a log is the longest that is said.

@@ -10,16 +10,19 @@ use rustix::process::Signal;
 use super::cluster::{Cluster, expected, text};
 use super::program::Program;
 
-/// Where sshd is on the hosts.
-const SSHD: &str = "/usr/sbin/sshd";
+/// Starts sshd, which wants an empty directory; it is the one that the system's own makes.
+const SSHD: &str = "mkdir -p -m 755 /run/sshd && exec /usr/sbin/sshd -D -e -f /tmp/ssh/server";
 
 /// What a server takes from its disk, so that hosts share nothing.
 const SERVER: &str = "HostKey /tmp/ssh/host\nAuthorizedKeysFile /tmp/ssh/user.pub\nStrictModes no\nUsePAM no\n\
-                      PidFile none\nPermitRootLogin yes\nSetEnv XDG_RUNTIME_DIR=/tmp/run\n";
+                      PidFile none\nPermitRootLogin yes\nSetEnv HOME=/tmp\n";
 
 /// What a client does.
 const CLIENT: &str = "IdentityFile /tmp/ssh/user\nIdentitiesOnly yes\nUserKnownHostsFile /tmp/ssh/known\n\
                       GlobalKnownHostsFile /dev/null\n";
+
+/// How long workers may be there after their master was killed.
+const GONE: Duration = Duration::from_secs(5);
 
 /// Hosts with an sshd each, and the program as a release in a directory.
 struct Site {
@@ -49,7 +52,7 @@ impl Site {
         ];
         for name in &names {
             let disk = cluster.bed.disk(name);
-            for directory in ["ssh", "run", "release", "release/bin"] {
+            for directory in ["ssh", "release", "release/bin"] {
                 fs::create_dir(disk.join(directory)).expect("room");
                 fs::set_permissions(disk.join(directory), PermissionsExt::from_mode(0o700)).expect("ours");
             }
@@ -60,11 +63,11 @@ impl Site {
             }
             fs::hard_link(disk.join("skitter"), disk.join("release/bin/skitter")).expect("the same file system");
         }
-        for file in ["ssh", "run", "release"] {
+        for file in ["ssh", "release"] {
             cluster.knows(file);
         }
         let server = |host: &String| {
-            let server = cluster.bed.start(host, &[SSHD, "-D", "-e", "-f", "/tmp/ssh/server"]);
+            let server = cluster.bed.start(host, &["sh", "-c", SSHD]);
             server.wait_for("Server listening on 0.0.0.0 port 22");
             server
         };
@@ -74,9 +77,13 @@ impl Site {
 
     /// Deploys from the first host.
     fn deploy(&self, arguments: &[&str]) -> Program {
+        self.deploy_by(&[], arguments)
+    }
+
+    fn deploy_by(&self, shell: &[&str], arguments: &[&str]) -> Program {
         let start = ["/tmp/release/bin/skitter", "deploy", "--working-dir", "/tmp/release", "--ssh-config"];
         let more = ["/tmp/ssh/client", "--cookie-file", "/tmp/cookie"];
-        self.cluster.bed.start("host-a", &[&start[..], &more[..], arguments].concat())
+        self.cluster.bed.start("host-a", &[shell, &start[..], &more[..], arguments].concat())
     }
 
     /// That nothing is left but the servers, which end.
@@ -146,26 +153,37 @@ fn hosts_that_are_not_ready_are_all_named_and_nothing_is_started() {
 #[ignore = "needs hosts; see scripts/check"]
 fn what_was_started_ends_when_one_worker_fails() {
     let site = Site::new(3);
-    // The log of its worker has no place.
-    fs::write(site.cluster.bed.disk("host-c").join("run/skitter"), "in the way").expect("room");
+    // Its worker has no place for its state.
+    let states = site.cluster.bed.disk("host-c").join(".local/state/skitter");
+    fs::create_dir_all(&states).expect("room");
+    fs::write(states.join("worker-skitter_worker@host-c"), "in the way").expect("room");
     let ended = site.deploy(&["host-a", "host-b", "host-c"]).ended().with(6);
     let said = &ended.stdout;
     let failed = "Failed to initialize some workers:\n> Succeeded: host-a host-b\n> Failed: host-c\n\n\
-                  Shutting down initialized workers:\n* stopping worker on host-a ✓\n* stopping worker on host-b ✓\n";
-    assert!(said.contains(failed) || said.contains("Nothing was started"), "{said}");
-    fs::remove_file(site.cluster.bed.disk("host-c").join("run/skitter")).expect("there");
+                  Shutting down initialized workers:\n* stopping worker on host-a ✓\n* stopping worker on host-b ✓";
+    assert!(said.contains(failed), "{said}");
+    assert!(said.contains("* starting worker on host-c ✗\n  error: "), "{said}");
     site.leaves_nothing();
 }
 
 #[test]
 #[ignore = "needs hosts; see scripts/check"]
 fn a_deployer_that_is_killed_leaves_nothing() {
-    let mut site = Site::new(2);
+    let mut site = Site::new(3);
     let endless = site.cluster.put_endless_text();
-    let count = ["host-a", "host-b", "-d", "wordcount", "--", "--output", "/tmp/counts.tsv", "--input", endless];
-    let deploy = site.deploy(&count);
+    let note = "echo $$ > /tmp/ssh/pid; exec \"$@\"";
+    let count = ["-d", "wordcount", "--", "--output", "/tmp/counts.tsv", "--input", endless];
+    let deploy = site.deploy_by(&["sh", "-c", note, "sh"], &[&["host-b", "host-c"], &count[..]].concat());
     deploy.wait_for("Deploying `wordcount`");
-    deploy.signal(Signal::KILL);
+    let on = |host: &str, order: &str| site.cluster.bed.start(host, &["sh", "-c", order]).ended().with(0);
+    on("host-a", "kill -9 $(cat /tmp/ssh/pid)");
+    let begin = Instant::now();
     deploy.ended();
+    for host in ["host-b", "host-c"] {
+        on(host, "for pid in $(cat /tmp/.local/state/skitter/worker-*/pid); do tail --pid=$pid -f /dev/null; done");
+    }
+    assert!(begin.elapsed() < GONE, "workers were there for {:?}", begin.elapsed());
+    // What ssh keeps open for a while.
+    on("host-a", "for pid in $(pgrep -x ssh); do tail --pid=$pid -f /dev/null; done");
     site.leaves_nothing();
 }

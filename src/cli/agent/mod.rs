@@ -1,7 +1,8 @@
 //! The agent: this program on a host that somebody deploys on, at the other end of an ssh session.
 //!
-//! It starts and stops workers by the commands that a user would use, in the release that it belongs to. What takes long is
-//! done on threads, so that the end of its input is noticed meanwhile; see [`hosts`](crate::hosts) for what follows then.
+//! It starts and stops workers by the commands that a user would use, in the release that it belongs to. What takes
+//! long is done on threads, so that the end of its input is noticed meanwhile; see [`hosts`](crate::hosts) for what
+//! follows then.
 
 mod follow;
 mod look;

@@ -8,7 +8,7 @@ use std::sync::mpsc::sync_channel;
 
 use clap::ValueEnum;
 
-use super::choice::{self, Deploy as Choice};
+use super::choice::{self, Deploy};
 use super::cores::Cores;
 use super::master::{MASTER, MODE, texts};
 use super::node::{self, Node};
@@ -40,17 +40,17 @@ const LOGS: &str = "logs";
 /// Start workers on hosts over ssh, then a master here, and stop them with it
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "d", arg_required_else_help = true)]
-pub struct Deploy {
-    /// The workers, as [NAME@]HOST[:TAG,TAG]: HOST as ssh knows it, NAME that of the node, `skitter_worker` unless it is
-    /// said
+pub struct Rollout {
+    /// The workers, as [NAME@]HOST[:TAG,TAG]: HOST as ssh knows it, NAME that of the node, `skitter_worker` unless it
+    /// is said
     #[arg(value_parser = Entry::parse, value_hint = clap::ValueHint::Hostname)]
     workers: Vec<Entry>,
 
     #[command(flatten)]
-    choice: Choice,
+    choice: Deploy,
 
-    /// A file of more workers, one a line: [NAME@]HOST[:TAG,TAG]. Blank lines and comments, from a `#`, are skipped [env:
-    /// SKITTER_WORKER_FILE] [default: none]
+    /// A file of more workers, one a line: [NAME@]HOST[:TAG,TAG]. Blank lines and comments, from a `#`, are skipped
+    /// [env: SKITTER_WORKER_FILE] [default: none]
     #[arg(short = 'f', long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     worker_file: Option<PathBuf>,
 
@@ -151,7 +151,7 @@ fn option(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// When what is configured is unusable, workers cannot be started, or as a master.
-pub fn run(app: &App, deploy: Deploy, general: &General) -> Result<(), Failure> {
+pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure> {
     let options = Settings {
         deploy: deploy.choice.choice(),
         worker_file: deploy.worker_file.clone(),
@@ -168,7 +168,8 @@ pub fn run(app: &App, deploy: Deploy, general: &General) -> Result<(), Failure> 
     let screen = Screen::new(deploy.quiet);
     let plan = deploy.plan(&settings, entries)?;
     if deploy.dry_run {
-        return Ok(deploy.show(&plan, &screen, entry.map(|entry| entry.name)));
+        deploy.show(&plan, &screen, entry.map(|entry| entry.name));
+        return Ok(());
     }
     let arguments = texts(&deploy.choice.arguments)?;
     if let Some(entry) = entry {
@@ -247,7 +248,7 @@ fn wait<T: Send + 'static>(executor: &Executor, work: impl Future<Output = T> + 
     told.recv().map_err(|_| Failure::Start(std::io::Error::other("the deployer has failed")))
 }
 
-impl Deploy {
+impl Rollout {
     /// The workers, those that are named and those in the file, each once.
     fn entries(&self, settings: &Settings) -> Result<Vec<Entry>, Failure> {
         let mut entries: Vec<Entry> = Vec::new();
@@ -351,7 +352,7 @@ impl Deploy {
         let mut given = Vec::new();
         let mut say = |is_given: bool, what: String| {
             if is_given {
-                given.push(what)
+                given.push(what);
             }
         };
         say(self.working_dir.is_some(), format!("working-dir={}", plan.directory));

@@ -268,7 +268,8 @@ pub fn launch_master(name: &str, arguments: &[OsString]) -> Result<(), Failure> 
     say_started(&Place::of(super::master::MODE, name)?, started)?;
     if started.is_some() {
         print(&format!(
-            "see it by `skitter master status --name {name}`, stop it and its workers by `skitter master stop --name {name}`\n"
+            "see it by `skitter master status --name {name}`, stop it and its workers by `skitter master stop --name \
+             {name}`\n"
         ))?;
     }
     Ok(())

@@ -66,7 +66,7 @@ enum Command {
     Graph(graph::Graph),
     New(new::New),
     Release(Box<release::Release>),
-    Deploy(Box<deploy::Deploy>),
+    Deploy(Box<deploy::Rollout>),
     /// What `deploy` starts on a host
     #[command(hide = true)]
     Agent,

@@ -170,11 +170,12 @@ impl Plan {
             failed.push(result.is_err());
         }
         drop(starts);
-        screen.waiting(self.wait);
-        let gone = timeout(self.wait, self.gone(&members, &failed)).await;
-        for (at, why) in gone.unwrap_or_default() {
-            screen.problem(&format!("{}: {why}", members[at].entry));
-            failed[at] = true;
+        if failed.iter().all(|failed| !failed) {
+            screen.waiting(self.wait);
+            for (at, why) in timeout(self.wait, self.gone(&members)).await.unwrap_or_default() {
+                screen.problem(&format!("{}: {why}", members[at].entry));
+                failed[at] = true;
+            }
         }
         let fleet = Fleet { members, lines };
         if failed.iter().any(|failed| *failed) {
@@ -235,9 +236,8 @@ impl Plan {
     }
 
     /// Workers that were up and are not any more, and why.
-    async fn gone(&self, members: &[Member], failed: &[bool]) -> Vec<(usize, String)> {
-        let up = members.iter().zip(failed).enumerate().filter(|(_, (_, failed))| !**failed);
-        let looks = up.map(|(at, (member, _))| {
+    async fn gone(&self, members: &[Member]) -> Vec<(usize, String)> {
+        let looks = members.iter().enumerate().map(|(at, member)| {
             let request = Request::Look { name: member.entry.name.clone() };
             async move { (at, member.host.ask(&request, LOOK).await) }.boxed()
         });
@@ -295,8 +295,8 @@ impl Fleet {
         self.members.iter().map(address).collect()
     }
 
-    /// Shows what workers write, until `ended` says that the master has: then waits until the workers have ended, too, and
-    /// stops those that do not by themselves; or leaves them, if it says `true`.
+    /// Shows what workers write, until `ended` says that the master has: then waits until the workers have ended, too,
+    /// and stops those that do not by themselves; or leaves them, if it says `true`.
     pub fn show(self, executor: &Executor, screen: Screen, ended: oneshot::Receiver<bool>) -> Showing {
         let (tell, told) = sync_channel::<()>(1);
         executor.start(async move {

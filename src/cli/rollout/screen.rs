@@ -70,7 +70,7 @@ impl Screen {
     pub fn started(&self, worker: &str, unchanged: bool, trouble: Option<&Trouble>) {
         match trouble {
             None if unchanged => {
-                self.status(&format!("* worker on {worker} runs already: unchanged {}\n", self.tick()))
+                self.status(&format!("* worker on {worker} runs already: unchanged {}\n", self.tick()));
             }
             None => self.status(&format!("* starting worker on {worker} {}\n", self.tick())),
             Some(why) => show(&format!("* starting worker on {worker} {}\n  {}\n", self.cross(), indented(why))),

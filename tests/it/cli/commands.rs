@@ -22,12 +22,13 @@ fn help_is_the_same_by_all_names() {
         ("graph", "Draw"),
         ("new", "package"),
         ("release", "tarball"),
+        ("deploy", "over ssh"),
         ("completions", ""),
     ] {
         assert!(help.lines().any(|line| line.trim().starts_with(command) && line.contains(what)), "{help}");
     }
-    for later in ["deploy ", "daemon"] {
-        assert!(!help.lines().any(|line| line.trim().starts_with(later)), "{later}");
+    for hidden in ["agent", "daemon"] {
+        assert!(!help.lines().any(|line| line.trim().starts_with(hidden)), "{hidden}");
     }
     assert_eq!(say(&["--help"]).expect(0).stdout, help);
     assert_eq!(say(&["h"]).expect(0).stdout, help);
