@@ -21,9 +21,9 @@ const LOGIN: Duration = Duration::from_secs(15);
 /// How often ssh asks whether the host is there while nothing is said. After three times without an answer it is lost.
 const ALIVE: Duration = Duration::from_secs(5);
 
-/// How long ssh keeps a connection that nobody uses, in seconds: until whoever deploys has been killed and somebody has
-/// looked.
-const IDLE: NonZeroUsize = NonZeroUsize::new(10).expect("not zero");
+/// How long ssh keeps a connection that nobody uses, in seconds: longer than from the login to the start of the agent,
+/// which then uses it until the end.
+const IDLE: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
 
 /// How ssh is told to connect.
 #[derive(Clone, Debug, Default)]

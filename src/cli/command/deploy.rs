@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use clap::ValueEnum;
+use clap::builder::FalseyValueParser;
 
 use super::choice::{self, Deploy};
 use super::cores::Cores;
@@ -54,64 +55,69 @@ pub struct Rollout {
     #[arg(short = 'f', long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     worker_file: Option<PathBuf>,
 
-    /// No status lines
-    #[arg(short, long)]
+    /// No status lines [default: false]
+    #[arg(short, long, env = "SKITTER_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
     quiet: bool,
 
     /// How the master is started
-    #[arg(short, long, value_enum, value_name = "MODE", default_value = "start")]
+    #[arg(short, long, value_enum, value_name = "MODE", default_value = "start", env = "SKITTER_DEPLOY_MODE")]
+    #[arg(hide_env_values = true)]
     mode: Mode,
 
-    /// Stop every worker of the list, and start nothing
-    #[arg(short, long)]
+    /// Stop every worker of the list, and start nothing [default: false]
+    #[arg(short, long, env = "SKITTER_DEPLOY_STOP", hide_env_values = true, value_parser = FalseyValueParser::new())]
     stop: bool,
 
-    /// Show what would run where, and start nothing
-    #[arg(long, conflicts_with = "stop")]
+    /// Show what would run where, and start nothing [default: false]
+    #[arg(long, env = "SKITTER_DRY_RUN", hide_env_values = true, value_parser = FalseyValueParser::new())]
     dry_run: bool,
 
     /// How long to wait at most until all workers are up, such as 10s
-    #[arg(long, value_name = "SECONDS", default_value = WAIT)]
+    #[arg(long, value_name = "SECONDS", default_value = WAIT, env = "SKITTER_WAIT_TIME", hide_env_values = true)]
     wait_time: Seconds,
 
     /// The directory of the release on the hosts [default: that of the release here]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "SKITTER_WORKING_DIR", hide_env_values = true)]
     working_dir: Option<PathBuf>,
 
-    /// Stop workers of another build that run, and start this one's
-    #[arg(long)]
+    /// Stop workers of another build that run, and start this one's [default: false]
+    #[arg(long, env = "SKITTER_REPLACE", hide_env_values = true, value_parser = FalseyValueParser::new())]
     replace: bool,
 
-    /// The address between nodes of a host that has another one for ssh; can be repeated
-    #[arg(long, value_name = "HOST=ADDR", value_parser = pair)]
+    /// The address between nodes of a host that has another one for ssh; can be repeated [default: none]
+    #[arg(long, value_name = "HOST=ADDR", value_parser = pair, env = "SKITTER_ADDRESS", value_delimiter = ',')]
+    #[arg(hide_env_values = true)]
     address: Vec<(String, String)>,
 
     /// How long a worker waits for its master until it ends by itself
-    #[arg(long, value_name = "SECONDS", default_value = ADOPT)]
+    #[arg(long, value_name = "SECONDS", default_value = ADOPT, env = "SKITTER_ADOPT_TIMEOUT", hide_env_values = true)]
     adopt_timeout: Seconds,
 
-    /// Leave what workers write on their hosts
-    #[arg(long)]
+    /// Leave what workers write on their hosts [default: false]
+    #[arg(long, env = "SKITTER_NO_STREAM", hide_env_values = true, value_parser = FalseyValueParser::new())]
     no_stream: bool,
 
-    /// Trust hosts that ssh has not seen before
-    #[arg(long)]
+    /// Trust hosts that ssh has not seen before [default: false]
+    #[arg(long, env = "SKITTER_ACCEPT_NEW_HOST_KEYS", hide_env_values = true, value_parser = FalseyValueParser::new())]
     accept_new_host_keys: bool,
 
-    /// A configuration file for ssh, in the place of the user's and the system's
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// A configuration file for ssh, in the place of the user's and the system's [default: those]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, env = "SKITTER_SSH_CONFIG")]
+    #[arg(hide_env_values = true)]
     ssh_config: Option<PathBuf>,
 
-    /// An option for ssh, as in its configuration file; can be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = option)]
+    /// An option for ssh, as in its configuration file; can be repeated [default: none]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = option, env = "SKITTER_SSH_OPTION", value_delimiter = ';')]
+    #[arg(hide_env_values = true)]
     ssh_option: Vec<String>,
 
     /// Stop, with exit status 4, when a worker goes away [env: SKITTER_SHUTDOWN_WITH_WORKERS] [default: false]
     #[arg(long)]
     shutdown_with_workers: bool,
 
-    /// Workers stay up when the master goes away, and serve the next one
-    #[arg(long)]
+    /// Workers stay up when the master goes away, and serve the next one [default: false]
+    #[arg(long, env = "SKITTER_NO_SHUTDOWN_WITH_MASTER", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
     no_shutdown_with_master: bool,
 
     #[command(flatten)]

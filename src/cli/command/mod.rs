@@ -167,6 +167,7 @@ fn parser(app: &App) -> clap::Command {
         .bin_name(app.name.clone())
         .mut_subcommand("local", |local| starts(deploys(local)))
         .mut_subcommand("master", starts)
+        .mut_subcommand("deploy", deploys)
         .mut_subcommand("graph", |graph| graph.mut_arg("workflow", |arg| arg.value_parser(names())))
 }
 
@@ -201,8 +202,8 @@ mod tests {
             for option in command.get_arguments().filter(shown) {
                 let help = option.get_help().map(ToString::to_string).unwrap_or_default();
                 let (variable, default) = (option.get_env().is_some(), !option.get_default_values().is_empty());
-                assert!(variable || help.contains("[env: SKITTER_"), "{name} {option}");
-                assert!(default || help.contains("[default: "), "{name} {option}");
+                assert!(variable || help.contains("[env: SKITTER_"), "{name} {}", option.get_id());
+                assert!(default || help.contains("[default: "), "{name} {}", option.get_id());
                 seen += 1;
             }
             commands.extend(command.get_subcommands().cloned());
