@@ -28,6 +28,13 @@ impl fmt::Display for Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fingerprint(pub [u8; 32]);
 
+impl Fingerprint {
+    /// All of it in hexadecimal, 64 digits: for programs.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 impl fmt::Display for Fingerprint {
     /// The first eight bytes, in hexadecimal: enough for people to tell builds apart.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::WORKER;
+use crate::cli::command::WORKER_MODE;
 use crate::cli::daemon::{DaemonError, Place, ask};
 use crate::hosts::{Answer, Found, Running};
 use crate::node::console::wire::{NodeStatus, Reply, Request};
@@ -34,7 +34,7 @@ pub fn look(name: &str) -> Result<Answer, DaemonError> {
 /// # Errors
 /// When it does not answer.
 pub fn running(name: &str) -> Result<Option<Running>, DaemonError> {
-    match ask(&Place::of(WORKER, name)?, &Request::Status, STATUS) {
+    match ask(&Place::of(WORKER_MODE, name)?, &Request::Status, STATUS) {
         Ok(Reply::Status(status)) => Ok(Some(running_of(&status))),
         Ok(_) | Err(DaemonError::NotRunning(_)) => Ok(None),
         Err(error) => Err(error),

@@ -16,13 +16,11 @@ use std::time::Duration;
 
 use self::follow::Follower;
 use super::build;
+use super::command::WORKER_MODE;
 use super::daemon::{DaemonError, Lock, Place};
 use super::failure::Failure;
 use crate::actor::{self, Census};
 use crate::hosts::{Answer, MARK, MAX_LINE, Request, line};
-
-/// The mode of nodes on hosts.
-const WORKER: &str = "worker";
 
 /// The lock of deployers is the place of a node of this mode.
 const LOCK: &str = "deploy";
@@ -65,8 +63,7 @@ pub fn run() -> Result<(), Failure> {
     let heard = tell.clone();
     let listen = move || listen(io::stdin(), &heard);
     actor::thread("skitter-agent".to_owned(), &Census::new(), listen, drop).map_err(Failure::Start)?;
-    let build = build::fingerprint().map_err(Failure::Start)?;
-    let build = build.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let build = build::fingerprint().map_err(Failure::Start)?.hex();
     say(&Answer::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), build });
     Agent { events, tell, started: Vec::new(), followers: BTreeMap::new(), busy: false, lock: None }.run();
     Ok(())
@@ -202,7 +199,7 @@ impl Agent {
     }
 
     fn follow(&mut self, name: String) -> Answer {
-        let follower = match Place::of(WORKER, &name) {
+        let follower = match Place::of(WORKER_MODE, &name) {
             Ok(place) => Follower::new(place.log()),
             Err(error) => return failed(&error),
         };

@@ -3,13 +3,10 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::WORKER;
 use super::look::running;
-use crate::cli::daemon::{Place, Process};
+use crate::cli::command::WORKER_MODE;
+use crate::cli::daemon::{COOKIE, Place, Process};
 use crate::hosts::Answer;
-
-/// The variable by which a cookie is handed on: arguments can be seen by everybody.
-const COOKIE: &str = "SKITTER_COOKIE";
 
 /// How long a worker has to drain that should have ended long ago.
 const AT_ONCE: Duration = Duration::from_millis(100);
@@ -22,7 +19,7 @@ fn own(arguments: &[&str]) -> std::io::Result<Command> {
 
 /// Starts a worker and waits until it is up.
 pub fn start(name: &str, arguments: &[String], cookie: &str) -> Answer {
-    let run = own(&[WORKER, "daemon", "--name", name]);
+    let run = own(&[WORKER_MODE, "daemon", "--name", name]);
     match run.and_then(|mut command| command.args(arguments).env(COOKIE, cookie).output()) {
         Ok(output) if output.status.success() => match running(name) {
             Ok(Some(running)) => Answer::Started(running),
@@ -36,7 +33,7 @@ pub fn start(name: &str, arguments: &[String], cookie: &str) -> Answer {
 
 /// Stops a worker, which has this long to drain.
 pub fn stop(name: &str, limit: Duration) -> Answer {
-    let ran = match Place::of(WORKER, name).and_then(|place| place.holder()) {
+    let ran = match Place::of(WORKER_MODE, name).and_then(|place| place.holder()) {
         Ok(holder) => holder.is_some(),
         Err(error) => return super::failed(&error),
     };
@@ -44,7 +41,7 @@ pub fn stop(name: &str, limit: Duration) -> Answer {
         return Answer::Stopped { ran };
     }
     let seconds = format!("{}s", limit.as_secs_f64());
-    let run = own(&[WORKER, "stop", "--name", name, "--timeout", &seconds]);
+    let run = own(&[WORKER_MODE, "stop", "--name", name, "--timeout", &seconds]);
     match run.and_then(|mut command| command.output()) {
         // Status 1 is for one that has ended meanwhile.
         Ok(output) if matches!(output.status.code(), Some(0 | 1)) => Answer::Stopped { ran },
@@ -55,7 +52,7 @@ pub fn stop(name: &str, limit: Duration) -> Answer {
 
 /// Waits until a worker has ended; stops it when that takes longer.
 pub fn ended(name: &str, limit: Duration) -> Answer {
-    match Place::of(WORKER, name).and_then(|place| Process::of(&place)) {
+    match Place::of(WORKER_MODE, name).and_then(|place| Process::of(&place)) {
         Ok(None) => Answer::Stopped { ran: false },
         Ok(Some(process)) if process.ended(limit) => Answer::Stopped { ran: true },
         Ok(Some(_)) => stop(name, AT_ONCE),

@@ -299,7 +299,7 @@ impl Rollout {
         Ok(Plan {
             entries,
             directory,
-            build: build.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+            build: build.hex(),
             cookie,
             ssh: SshOptions {
                 config: self.ssh_config.clone(),

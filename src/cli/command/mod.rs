@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use self::worker::WORKER;
+pub use self::worker::{MODE as WORKER_MODE, WORKER};
 use super::app::App;
 use super::config::Settings;
 use super::daemon::{self, Child};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::General;
 use crate::cli::app::App;
 use crate::cli::config::{CookieSource, Settings};
-use crate::cli::daemon::{Child, Lock, Notifier, Place};
+use crate::cli::daemon::{COOKIE, Child, Lock, Notifier, Place};
 use crate::cli::failure::Failure;
 use crate::cli::log_file::LogFile;
 use crate::cli::panics;
@@ -88,7 +88,7 @@ pub fn manage(
     let first = move || stopping.iter().for_each(|notifier| notifier.say(STOPPING));
     let signals = Signals::listen_with(first, move |signal| end(signal, &last)).map_err(Failure::Start)?;
     let cookie = match &settings.cookie {
-        Some(CookieSource::Secret(_)) => std::env::var("SKITTER_COOKIE").ok(),
+        Some(CookieSource::Secret(_)) => std::env::var(COOKIE).ok(),
         _ => None,
     };
     let child = general.child();

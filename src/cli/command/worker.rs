@@ -17,7 +17,7 @@ use crate::id::{InvalidAddress, NodeAddress, Tag};
 use crate::node::worker::{self, WorkerOptions};
 
 /// The mode.
-const MODE: &str = "worker";
+pub const MODE: &str = "worker";
 
 /// The name of a worker that is given none, and of one whose address has none.
 pub const WORKER: &str = "skitter_worker";

@@ -138,7 +138,7 @@ pub(super) fn status(identity: &Identity, uptime: Duration) -> NodeStatus {
         address: Some(address),
         pid: std::process::id(),
         version: identity.skitter.clone(),
-        build: Some(identity.build.0.iter().map(|byte| format!("{byte:02x}")).collect()),
+        build: Some(identity.build.hex()),
         uptime_ms: milliseconds(uptime),
         cores,
         tags,
