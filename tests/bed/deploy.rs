@@ -187,3 +187,51 @@ fn a_deployer_that_is_killed_leaves_nothing() {
     on("host-a", "for pid in $(pgrep -x ssh); do tail --pid=$pid -f /dev/null; done");
     site.leaves_nothing();
 }
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn a_master_in_the_background_is_seen_kept_and_stopped() {
+    let site = Site::new(2);
+    let daemon = ["--mode", "daemon", "--no-deploy", "--no-shutdown-with-master", "host-a", "host-b:gpu"];
+    let would = site.deploy(&[&["--dry-run"], &daemon[..]].concat()).ended().with(0).stdout;
+    assert!(would.contains("* would start worker `skitter_worker` on host-b in /tmp/release, tags: gpu"), "{would}");
+
+    let said = site.deploy(&daemon).ended().with(0).stdout;
+    assert!(said.contains("is up: process"), "{said}");
+    let on = |arguments: &[&str]| {
+        let home = ["env", "HOME=/tmp", "/tmp/release/bin/skitter"];
+        site.cluster.bed.start("host-a", &[&home, arguments].concat()).ended()
+    };
+    let status = on(&["master", "status"]).with(0).stdout;
+    assert!(status.contains("skitter_worker@host-b") && status.contains("gpu"), "{status}");
+
+    // Workers that have a master are nobody else's.
+    let said = site.deploy(&["host-a", "host-b"]).ended().with(6).stdout;
+    assert!(said.contains("and has a master: `skitter_master@host-a`"), "{said}");
+
+    // Those that have none are taken as they are.
+    on(&["master", "stop"]).with(0);
+    let said = site.deploy(&["host-a", "host-b"]).ended().with(0).stdout;
+    assert_eq!(said.matches("runs already: unchanged ✓").count(), 2, "{said}");
+
+    let said = site.deploy(&["--stop", "host-a", "host-b"]).ended().with(0).stdout;
+    assert_eq!(said.matches("* stopping worker on host-").count(), 2, "{said}");
+    let said = site.deploy(&["--stop", "host-a", "host-b"]).ended().with(0).stdout;
+    assert_eq!(said.matches(" did not run ✓").count(), 2, "{said}");
+    site.leaves_nothing();
+}
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn one_deployer_at_a_time() {
+    let mut site = Site::new(2);
+    let endless = site.cluster.put_endless_text();
+    let count = ["host-b", "-d", "wordcount", "--", "--output", "/tmp/counts.tsv", "--input", endless];
+    let first = site.deploy(&count);
+    first.wait_for("Deploying `wordcount`");
+    let said = site.deploy(&["host-b"]).ended().with(6).stdout;
+    assert!(said.contains("✗ host-b  "), "{said}");
+    first.signal(Signal::TERM);
+    first.ended().with(0);
+    site.leaves_nothing();
+}

@@ -172,7 +172,7 @@ impl Plan {
         drop(starts);
         if failed.iter().all(|failed| !failed) {
             screen.waiting(self.wait);
-            for (at, why) in timeout(self.wait, self.gone(&members)).await.unwrap_or_default() {
+            for (at, why) in self.gone(&members).await {
                 screen.problem(&format!("{}: {why}", members[at].entry));
                 failed[at] = true;
             }
@@ -235,21 +235,23 @@ impl Plan {
         Ok(())
     }
 
-    /// Workers that were up and are not any more, and why.
+    /// Workers that are not up, or do not say so while there is time, and why.
     async fn gone(&self, members: &[Member]) -> Vec<(usize, String)> {
+        let limit = self.wait.min(LOOK);
         let looks = members.iter().enumerate().map(|(at, member)| {
             let request = Request::Look { name: member.entry.name.clone() };
-            async move { (at, member.host.ask(&request, LOOK).await) }.boxed()
+            async move { (at, member.host.ask(&request, limit).await) }.boxed()
         });
-        let gone = in_order(looks).filter_map(async |(at, answer)| match answer {
+        let answers: Vec<_> = in_order(looks).collect().await;
+        let gone = answers.into_iter().filter_map(|(at, answer)| match answer {
             Ok(Answer::Found(found)) if found.running.is_some() => None,
             Ok(_) => Some((at, "the worker has ended; its log is on the host".to_owned())),
             Err(trouble) => Some((at, trouble.to_string())),
         });
-        gone.collect().await
+        gone.collect()
     }
 
-    /// Stops the worker on each host, whoever has started it; returns whether all that ran did.
+    /// Stops the worker on each host, whoever has started it. What became of each is said.
     ///
     /// # Errors
     /// When a host cannot be reached, or a worker does not stop. It is said which.
@@ -260,7 +262,7 @@ impl Plan {
         let mut all = Ok(());
         let mut entries = self.entries.iter();
         while let (Some(result), Some(entry)) = (stops.next().await, entries.next()) {
-            screen.stopped(&entry.to_string(), &result);
+            screen.stopped(&entry.to_string(), &result, "did not run");
             if result.is_err() {
                 all = Err(Failed);
             }
@@ -296,7 +298,7 @@ impl Fleet {
     }
 
     /// Shows what workers write, until `ended` says that the master has: then waits until the workers have ended, too,
-    /// and stops those that do not by themselves; or leaves them, if it says `true`.
+    /// and stops those that do not by themselves; or leaves them, if it says `true`. Those that ran before are left.
     pub fn show(self, executor: &Executor, screen: Screen, ended: oneshot::Receiver<bool>) -> Showing {
         let (tell, told) = sync_channel::<()>(1);
         executor.start(async move {
@@ -349,7 +351,7 @@ impl Fleet {
         });
         let mut stops = in_order(stops);
         while let Some((name, stopped)) = stops.next().await {
-            screen.stopped(&name, &stopped);
+            screen.stopped(&name, &stopped, "is left as it was");
         }
         // Agents end what they were about to start.
         join_all(bad.into_iter().map(|(member, _)| member.host.close(CLOSE))).await;
@@ -374,13 +376,17 @@ async fn leave(members: Vec<Member>) {
 }
 
 async fn end(members: Vec<Member>, screen: &Screen) {
-    join_all(members.into_iter().map(async |member| {
-        let request = Request::Await { name: member.entry.name.clone(), seconds: END.as_secs() };
-        if let Err(trouble) = member.host.ask(&request, END + STOP).await {
-            screen.problem(&format!("{}: {trouble}", member.entry));
-        }
-        // It has been waited for what it had to do.
-        let _ = member.host.close(CLOSE).await;
-    }))
-    .await;
+    join_all(members.into_iter().map(|member| end_one(member, screen))).await;
+}
+
+async fn end_one(member: Member, screen: &Screen) {
+    let request = Request::Await { name: member.entry.name.clone(), seconds: END.as_secs() };
+    // What ran before is not this run's to stop.
+    if !member.unchanged
+        && let Err(trouble) = member.host.ask(&request, END + STOP).await
+    {
+        screen.problem(&format!("{}: {trouble}", member.entry));
+    }
+    // It has been waited for what it had to do.
+    let _ = member.host.close(CLOSE).await;
 }

@@ -77,11 +77,11 @@ impl Screen {
         }
     }
 
-    /// A worker has stopped, or did not run, or does not stop.
-    pub fn stopped(&self, worker: &str, result: &Result<bool, Trouble>) {
+    /// A worker has stopped, or there was none to stop, for this reason; or it does not stop.
+    pub fn stopped(&self, worker: &str, result: &Result<bool, Trouble>, otherwise: &str) {
         match result {
             Ok(true) => self.status(&format!("* stopping worker on {worker} {}\n", self.tick())),
-            Ok(false) => self.status(&format!("* worker on {worker} is left as it was {}\n", self.tick())),
+            Ok(false) => self.status(&format!("* worker on {worker} {otherwise} {}\n", self.tick())),
             Err(why) => show(&format!("* stopping worker on {worker} {}\n  {}\n", self.cross(), indented(why))),
         }
     }
