@@ -1,14 +1,15 @@
 //! A host, with the agent that was started on it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use openssh::{ChildStdin, ChildStdout, Session, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
-use super::protocol::{Answer, MARK, MAX_LINE, Request, line};
+use super::machine;
+use super::protocol::{Answer, BEAT, MARK, MAX_LINE, Request, line};
 use super::trouble::{Trouble, chain, one_line};
 use crate::actor::{self, Task};
 
@@ -18,13 +19,16 @@ const FIRST_WORDS: Duration = Duration::from_secs(20);
 /// Most bytes of what is said on stderr that are kept.
 const MOST_SAID: u64 = 4096;
 
-/// What finds the release and becomes the agent; its first argument is the directory.
+/// What finds the release and becomes the agent. Its arguments are the directory of the release, and where in it the
+/// program is, if that is known.
 const FIND: &str = r#"
 say() { printf 'skitter-agent %s\n' "$1"; }
+become() { [ -f "$1" ] && say "program $PWD/$1" && exec "$1" agent; }
 say "machine $(uname -sm)"
-cd -- "$1" 2>/dev/null || { say "no release"; exit 0; }
-[ -f bin/skitter ] || { say "no release"; exit 0; }
-exec bin/skitter agent
+if cd -- "$1" 2>/dev/null; then
+    if [ -n "$2" ]; then become "$2"; else become current/bin/skitter || become bin/skitter; fi
+fi
+say "no release"
 "#;
 
 /// What was found where a release should be.
@@ -42,10 +46,11 @@ pub struct Release {
 pub struct Host {
     name: String,
     release: Release,
-    input: tokio::sync::Mutex<Option<ChildStdin>>,
-    answers: tokio::sync::Mutex<Answers>,
+    input: Arc<Mutex<Option<ChildStdin>>>,
+    answers: Mutex<Answers>,
     /// Ends with the session.
     _reader: Task,
+    _beats: Task,
     _session: Arc<Session>,
 }
 
@@ -62,21 +67,26 @@ type Answers = mpsc::Receiver<Result<Said, Trouble>>;
 pub type Lines = mpsc::Sender<(String, String)>;
 
 impl Host {
-    /// Starts an agent over a session, of the release in a directory. Lines of logs are given to `lines`, with the
-    /// name.
+    /// Starts an agent over a session: the program that is known to be in the directory, or else that of the release
+    /// that counts there. Lines of logs are given to `lines`, with the name.
     ///
     /// # Errors
     /// When there is no release, or it does not run.
-    pub async fn start(session: Session, name: &str, directory: &str, lines: Lines) -> Result<Host, Trouble> {
-        let session = Arc::new(session);
+    pub async fn start(
+        session: Arc<Session>,
+        name: &str,
+        directory: &str,
+        program: Option<&str>,
+        lines: Lines,
+    ) -> Result<Host, Trouble> {
         let mut command = Arc::clone(&session).arc_command("sh");
-        command.args(["-c", FIND, "sh", directory]);
+        command.args(["-c", FIND, "sh", directory, program.unwrap_or_default()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let lost = |error: openssh::Error| Trouble::Login(chain(&error));
         let mut child = command.spawn().await.map_err(lost)?;
         let input = child.stdin().take();
         let output = child.stdout().take().ok_or_else(|| Trouble::Lost("it has no output".to_owned()))?;
-        let said: Arc<Mutex<String>> = Arc::default();
+        let said: Arc<std::sync::Mutex<String>> = Arc::default();
         let (tell, mut answers) = mpsc::channel(8);
         let (heard, errors, own) = (Arc::clone(&said), child.stderr().take(), name.to_owned());
         let reader = actor::task(async move {
@@ -93,11 +103,13 @@ impl Host {
         });
         let release = timeout(FIRST_WORDS, first_words(&mut answers, directory)).await;
         let release = release.unwrap_or(Err(Trouble::Silent { what: "the program there", limit: FIRST_WORDS }))?;
+        let input = Arc::new(Mutex::new(input));
         Ok(Host {
             name: name.to_owned(),
             release,
-            input: tokio::sync::Mutex::new(input),
-            answers: tokio::sync::Mutex::new(answers),
+            _beats: actor::task(beats(Arc::clone(&input))),
+            input,
+            answers: Mutex::new(answers),
             _reader: reader,
             _session: session,
         })
@@ -131,6 +143,18 @@ impl Host {
         timeout(limit, asked).await.unwrap_or(Err(Trouble::Silent { what: "the answer", limit }))
     }
 
+    /// Waits until the host is lost, or its agent has ended; says why.
+    pub async fn lost(&self) -> Trouble {
+        let mut answers = self.answers.lock().await;
+        loop {
+            match answers.recv().await {
+                Some(Ok(_)) => {}
+                Some(Err(trouble)) => return trouble,
+                None => return Trouble::Lost(String::new()),
+            }
+        }
+    }
+
     /// Lets the agent end, and waits for that: it stops what it has started, unless it was told to leave it.
     ///
     /// # Errors
@@ -143,11 +167,26 @@ impl Host {
     }
 }
 
+/// Says that this side is there, until it is not to be asked any more.
+async fn beats(input: Arc<Mutex<Option<ChildStdin>>>) {
+    let Ok(beat) = line(&Request::Beat, "") else { return };
+    loop {
+        tokio::time::sleep(BEAT).await;
+        let mut input = input.lock().await;
+        let Some(input) = input.as_mut() else { return };
+        if input.write_all(&beat).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// What comes from a host before and after its agent has begun.
 #[derive(Debug)]
 enum Said {
     /// What the system calls itself.
     Machine(String),
+    /// Which program becomes the agent.
+    Program(String),
     /// There is none where one was looked for.
     NoRelease,
     /// The agent.
@@ -156,10 +195,11 @@ enum Said {
 
 impl Said {
     fn read(text: &str) -> Result<Said, Trouble> {
-        match text.strip_prefix("machine ") {
-            Some(machine) => Ok(Said::Machine(machine.to_owned())),
-            None if text == "no release" => Ok(Said::NoRelease),
-            None => {
+        match text.split_once(' ') {
+            Some(("machine", machine)) => Ok(Said::Machine(machine.to_owned())),
+            Some(("program", program)) => Ok(Said::Program(program.to_owned())),
+            Some(("no", "release")) => Ok(Said::NoRelease),
+            _ => {
                 let answer = serde_json::from_str(text);
                 answer.map(Said::Answer).map_err(|error| Trouble::Nonsense(format!("{error}: {text}")))
             }
@@ -191,17 +231,21 @@ async fn read(output: ChildStdout, name: String, lines: Lines, tell: &mpsc::Send
 
 /// What a host says of itself, until its agent has begun.
 async fn first_words(said: &mut Answers, directory: &str) -> Result<Release, Trouble> {
+    let mut program = String::new();
     let mut release = Release { machine: String::new(), version: String::new(), build: String::new() };
     loop {
         match said.recv().await {
+            Some(Ok(Said::Machine(machine))) if !machine::runs_on(&machine) => {
+                return Err(Trouble::OtherMachine { machine, own: machine::own() });
+            }
             Some(Ok(Said::Machine(machine))) => release.machine = machine,
+            Some(Ok(Said::Program(found))) => program = found,
             Some(Ok(Said::NoRelease)) => return Err(Trouble::NoRelease { directory: directory.to_owned() }),
             Some(Ok(Said::Answer(Answer::Hello { version, build }))) => {
                 return Ok(Release { version, build, ..release });
             }
             Some(Ok(Said::Answer(other))) => return Err(Trouble::Nonsense(format!("{other:?}"))),
-            Some(Err(Trouble::Lost(why))) if !release.machine.is_empty() => {
-                let program = format!("{directory}/bin/skitter");
+            Some(Err(Trouble::Lost(why))) if !program.is_empty() => {
                 return Err(Trouble::NotRunnable { program, machine: release.machine, why });
             }
             Some(Err(trouble)) => return Err(trouble),

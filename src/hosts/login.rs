@@ -1,12 +1,17 @@
 //! Logging in to a host by ssh.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder};
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, geteuid, getpid, kill_process};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -25,6 +30,18 @@ const ALIVE: Duration = Duration::from_secs(5);
 /// which then uses it until the end.
 const IDLE: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
 
+/// How often a process that is being started is looked at.
+const MOST_LOOKS: usize = 1000;
+
+/// How often a directory is made that somebody else has taken for left behind, before it was locked.
+const ATTEMPTS: usize = 16;
+
+/// Where the files of a login are: the name of a socket has room for a hundred bytes.
+const SHORTEST: &str = "/tmp";
+
+/// How the directory of a login is called, before some letters of its own.
+const PREFIX: &str = "skitter-ssh-";
+
 /// How ssh is told to connect.
 #[derive(Clone, Debug, Default)]
 pub struct SshOptions {
@@ -36,11 +53,90 @@ pub struct SshOptions {
     pub accept_new: bool,
 }
 
-/// Logs in to hosts. Its files are gone when it is dropped.
+/// Logs in to hosts. Its sessions end when it is dropped, also those that are not there yet, and its files are gone.
 #[derive(Debug)]
 pub struct Login {
     builder: SessionBuilder,
-    _directory: TempDir,
+    path: PathBuf,
+    directory: Option<TempDir>,
+    /// Shows others that the directory is in use.
+    _lock: File,
+}
+
+/// An ssh that was told to log in lets go of this process as soon as it has, and before that it would wait for a host
+/// that says nothing. It is known by the directory of its socket, which is in its arguments.
+impl Drop for Login {
+    fn drop(&mut self) {
+        for process in naming(&self.path) {
+            // It may have ended meanwhile.
+            let _ = kill_process(process, Signal::TERM);
+        }
+    }
+}
+
+/// A directory that nobody else removes as long as the file is open.
+fn locked() -> io::Result<(TempDir, File)> {
+    let mut swept = io::Error::other("others remove it");
+    for _ in 0..ATTEMPTS {
+        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(SHORTEST).or_else(|_| TempDir::new())?;
+        let lock = File::open(directory.path()).and_then(|file| {
+            flock(&file, FlockOperation::LockShared)?;
+            Ok(file)
+        });
+        match lock {
+            Ok(lock) if directory.path().exists() => return Ok((directory, lock)),
+            Ok(_) => {}
+            Err(error) => swept = error,
+        }
+    }
+    Err(swept)
+}
+
+/// Removes what was left by those who were killed.
+fn sweep(place: &Path) {
+    let own = |entry: &fs::DirEntry| {
+        let ours = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
+        ours && entry.file_name().as_bytes().starts_with(PREFIX.as_bytes())
+    };
+    for entry in fs::read_dir(place).into_iter().flatten().flatten().filter(own) {
+        let free = |directory: &File| flock(directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if File::open(entry.path()).is_ok_and(|directory| free(&directory)) {
+            // If it cannot be removed, it is in nobody's way.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Other processes with this path in their arguments.
+fn naming(path: &Path) -> Vec<Pid> {
+    let path = path.as_os_str().as_bytes();
+    let names = |process: &Pid| arguments(*process).windows(path.len()).any(|part| part == path);
+    let number = |entry: fs::DirEntry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(number);
+    all.filter(|process| *process != getpid()).filter(names).collect()
+}
+
+/// The arguments of a process. One that this process has just started has none for some microseconds.
+fn arguments(process: Pid) -> Vec<u8> {
+    let read = || fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    let mut arguments = read();
+    if arguments.is_empty() && is_being_started(process) {
+        for _ in 0..MOST_LOOKS {
+            thread::yield_now();
+            arguments = read();
+            if !arguments.is_empty() {
+                break;
+            }
+        }
+    }
+    arguments
+}
+
+/// Whether it is a child of this process that has not ended.
+fn is_being_started(process: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let mut fields = status.rsplit(") ").next().unwrap_or_default().split(' ');
+    fields.next() != Some("Z") && fields.next().and_then(|parent| parent.parse().ok()) == Some(getpid().as_raw_pid())
 }
 
 impl Login {
@@ -49,8 +145,8 @@ impl Login {
     /// # Errors
     /// When there is no place for its files.
     pub fn new(options: &SshOptions) -> io::Result<Login> {
-        // In the shortest directory there is: the name of a socket has room for a hundred bytes.
-        let directory = tempfile::Builder::new().prefix("skitter-").tempdir_in("/tmp").or_else(|_| TempDir::new())?;
+        sweep(Path::new(SHORTEST));
+        let (directory, lock) = locked()?;
         let mut builder = SessionBuilder::default();
         let check = if options.accept_new { KnownHosts::Add } else { KnownHosts::Strict };
         builder
@@ -66,7 +162,13 @@ impl Login {
         } else if let Some(config) = &options.config {
             builder.config_file(config);
         }
-        Ok(Login { builder, _directory: directory })
+        Ok(Login { builder, path: directory.path().to_owned(), directory: Some(directory), _lock: lock })
+    }
+
+    /// Nobody will be logged in to any more, and nothing be begun over the sessions that there are: the files go, so
+    /// that nothing is left of them should this process be killed.
+    pub fn close(&mut self) {
+        self.directory = None;
     }
 
     /// Logs in to a host, whatever ssh's own configuration says about it: user, port, keys, hosts in between. There is
@@ -136,5 +238,32 @@ mod tests {
         assert!(advice("Host key verification failed.".to_owned()).contains("--accept-new-host-keys"));
         assert!(advice("x: Permission denied (publickey).".to_owned()).contains("without a password"));
         assert_eq!(advice("Connection refused".to_owned()), "Connection refused");
+    }
+
+    #[test]
+    fn a_login_that_is_given_up_leaves_no_process() {
+        let login = Login::new(&SshOptions::default()).expect("room for its files");
+        let socket = login.path.join("socket");
+        let mut command = std::process::Command::new("sh");
+        let hung = command.args(["-c", "read never", "sh"]).arg(socket).stdin(std::process::Stdio::piped());
+        let mut hung = hung.spawn().expect("a shell");
+        let _silence = hung.stdin.take();
+        drop(login);
+        let ended = hung.wait().expect("it ends");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(Signal::TERM.as_raw()));
+    }
+
+    #[test]
+    fn what_was_left_is_removed_and_what_is_in_use_is_not() {
+        let place = tempfile::tempdir().expect("a directory");
+        let [left, used, other] =
+            [format!("{PREFIX}left"), format!("{PREFIX}used"), "other".to_owned()].map(|name| place.path().join(name));
+        for directory in [&left, &used, &other] {
+            fs::create_dir(directory).expect("made");
+        }
+        let lock = File::open(&used).expect("it");
+        flock(&lock, FlockOperation::LockShared).expect("free");
+        sweep(place.path());
+        assert_eq!([&left, &used, &other].map(|directory| directory.exists()), [false, true, true]);
     }
 }

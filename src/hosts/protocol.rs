@@ -3,16 +3,25 @@
 //! Both ends are programs of one build, which the first line says; what does not fit is refused, so there is no
 //! version.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What an agent, and the shell that looks for it, put before each line of theirs, so that what else a login shell
 /// prints is not taken for it.
 pub const MARK: &str = "skitter-agent ";
 
+/// How often whoever deploys says that it is there.
+pub const BEAT: Duration = Duration::from_secs(2);
+
+/// How long an agent waits for that: as long as ssh waits for a host that does not answer, so both sides give up alike.
+pub const LEASE: Duration = Duration::from_secs(15);
+
 /// Longest line, in bytes: the tail of a log is the longest that is said.
 pub const MAX_LINE: usize = 1 << 20;
 
-/// What an agent is asked. Each request has one answer, in the order of the requests.
+/// What an agent is told and asked. Each request but [`Beat`](Request::Beat) has one answer, in the order of the
+/// requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
@@ -37,6 +46,8 @@ pub enum Request {
         arguments: Vec<String>,
         /// The secret of the cluster.
         cookie: String,
+        /// The directory to run in, below that of the release, if it is not that one.
+        directory: Option<String>,
     },
     /// To stop a worker, whoever has started it. Answered by [`Answer::Stopped`].
     Stop {
@@ -55,6 +66,25 @@ pub enum Request {
         name: String,
         /// How long it has.
         seconds: u64,
+    },
+    /// That whoever deploys is there; without that for [`LEASE`], the agent ends.
+    Beat,
+    /// To make the release at a place below the directory the one that counts. Answered by [`Answer::Done`].
+    Switch {
+        /// The place.
+        to: String,
+    },
+    /// To make the release count that did before. Answered by [`Answer::Done`].
+    SwitchBack,
+    /// To pass on the last lines of a worker's log, as [`Answer::Line`], and, if it shall follow, all that come after.
+    /// Answered by [`Answer::Done`], behind the last lines.
+    Log {
+        /// The name of the worker.
+        name: String,
+        /// How many lines; all, if it is not said.
+        lines: Option<u64>,
+        /// Whether to go on.
+        follow: bool,
     },
     /// To let stand what was started, when the agent ends. Answered by [`Answer::Done`].
     Leave,
@@ -110,6 +140,8 @@ pub struct Found {
     pub running: Option<Running>,
     /// The address by which ssh has come to this host.
     pub address: Option<String>,
+    /// The release that counted before the one that counts.
+    pub previous: Option<String>,
 }
 
 /// A worker that runs.

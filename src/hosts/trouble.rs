@@ -33,6 +33,22 @@ pub enum Trouble {
         /// What it says.
         why: String,
     },
+    /// The host runs other programs.
+    #[error("it is {machine}, and this program is for {own}; deploy a release that was built for it")]
+    OtherMachine {
+        /// What the system there calls itself.
+        machine: String,
+        /// What this program was made for.
+        own: String,
+    },
+    /// What was sent could not be put there.
+    #[error("nothing can be put into `{directory}`: {why}; see to room and permissions there, or use --working-dir")]
+    NotTaken {
+        /// Where it should be.
+        directory: String,
+        /// What the host says.
+        why: String,
+    },
     /// The connection was lost.
     #[error("the connection was lost{}", said(.0))]
     Lost(String),

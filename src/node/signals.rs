@@ -16,6 +16,8 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP: the terminal is gone.
+    Hangup,
     /// Whoever manages the node told it to, over its control socket.
     Command,
 }
@@ -24,6 +26,7 @@ impl Signal {
     /// The number of the signal; a command counts as SIGTERM.
     pub fn number(self) -> u8 {
         match self {
+            Signal::Hangup => 1,
             Signal::Interrupt => 2,
             Signal::Terminate | Signal::Command => 15,
         }
@@ -35,6 +38,7 @@ impl fmt::Display for Signal {
         f.write_str(match self {
             Signal::Interrupt => "SIGINT",
             Signal::Terminate => "SIGTERM",
+            Signal::Hangup => "SIGHUP",
             Signal::Command => "command",
         })
     }
@@ -85,8 +89,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes SIGINT and SIGTERM over from now on. The first one is told by [`first`](Signals::first); for each further
-    /// one `again` is called, on the thread of the signals.
+    /// Takes SIGINT, SIGTERM and, unless it is ignored, SIGHUP over from now on. The first one is told by
+    /// [`first`](Signals::first); for each further one `again` is called, on the thread of the signals.
     ///
     /// # Errors
     /// When the system refuses handlers or the thread.
@@ -104,9 +108,10 @@ impl Signals {
     ) -> io::Result<Signals> {
         let on_first = first;
         let executor = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (interrupt, terminate) = {
+        let streams = {
             let _entered = executor.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+            Streams { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup }
         };
         let (tell, first) = watch::channel(None);
         let tell = Stopper(Arc::new(tell));
@@ -123,7 +128,7 @@ impl Signals {
                 };
                 tokio::select! {
                     () = asked => {}
-                    () = hear(interrupt, terminate, &noted, &again) => {}
+                    () = hear(streams, &noted, &again) => {}
                     _ = left => {}
                 }
             });
@@ -158,14 +163,41 @@ impl Signals {
     }
 }
 
-async fn hear(mut interrupt: Stream, mut terminate: Stream, tell: &Stopper, again: &impl Fn(Signal)) {
-    loop {
-        let signal = tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
+struct Streams {
+    interrupt: Stream,
+    terminate: Stream,
+    hangup: Option<Stream>,
+}
+
+impl Streams {
+    async fn next(&mut self) -> Signal {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
         };
-        if !tell.note(signal) {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = hangup => Signal::Hangup,
+        }
+    }
+}
+
+async fn hear(mut streams: Streams, tell: &Stopper, again: &impl Fn(Signal)) {
+    loop {
+        let signal = streams.next().await;
+        // A terminal that goes may tell it more than once; nobody is in a hurry.
+        if !tell.note(signal) && signal != Signal::Hangup {
             again(signal);
         }
     }
+}
+
+/// Whether this process was started so that it survives its terminal, as `nohup` does.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }

@@ -85,6 +85,20 @@ impl Program {
         said.unwrap_or_else(|said| panic!("{text:?} was not said {times} times; {said}"))
     }
 
+    /// Waits until it has said this, or has ended; returns whether it has said it.
+    pub fn says(&self, text: &str) -> bool {
+        let said = |state: &State| state.stderr.iter().any(|line| line.contains(text)).then_some(());
+        self.wait(PATIENCE, said).is_ok()
+    }
+
+    /// Waits until it has printed this many lines with this in them; returns when that was seen.
+    #[track_caller]
+    pub fn wait_for_output(&self, text: &str, lines: usize) -> Instant {
+        let printed = |state: &State| state.stdout.iter().filter(|line| line.contains(text)).count() >= lines;
+        let printed = self.wait(PATIENCE, |state| printed(state).then(Instant::now));
+        printed.unwrap_or_else(|said| panic!("{text:?} was not printed {lines} times; {said}"))
+    }
+
     /// Waits until it has printed this many lines.
     #[track_caller]
     pub fn wait_for_lines(&self, lines: usize) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::releases::Releases;
 use crate::cli::command::WORKER_MODE;
 use crate::cli::daemon::{DaemonError, Place, ask};
 use crate::hosts::{Answer, Found, Running};
@@ -26,6 +27,7 @@ pub fn look(name: &str) -> Result<Answer, DaemonError> {
         unwritable: unwritable(),
         running: running(name)?,
         address: std::env::var(CONNECTION).ok().and_then(|connection| address(&connection)),
+        previous: Releases::here().previous(),
     }))
 }
 

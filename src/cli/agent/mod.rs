@@ -6,21 +6,23 @@
 
 mod follow;
 mod look;
+mod releases;
 mod work;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::follow::Follower;
+use self::releases::Releases;
 use super::build;
 use super::command::WORKER_MODE;
 use super::daemon::{DaemonError, Lock, Place};
 use super::failure::Failure;
 use crate::actor::{self, Census};
-use crate::hosts::{Answer, MARK, MAX_LINE, Request, line};
+use crate::hosts::{Answer, LEASE, MARK, MAX_LINE, Request, line};
 
 /// The lock of deployers is the place of a node of this mode.
 const LOCK: &str = "deploy";
@@ -98,15 +100,22 @@ fn say(answer: &Answer) {
     }
 }
 
+fn done(result: io::Result<()>) -> Answer {
+    result.map_or_else(|error| failed(&error), |()| Answer::Done)
+}
+
 fn failed(error: &dyn std::error::Error) -> Answer {
     Answer::Failed { why: error.to_string() }
 }
 
 impl Agent {
     fn run(mut self) {
-        while let Ok(event) = self.events.recv() {
+        let mut heard = Instant::now();
+        // What this side has to say does not show that the other one is there.
+        while let Ok(event) = self.events.recv_timeout((heard + LEASE).saturating_duration_since(Instant::now())) {
             match event {
                 Event::Asked(request) => {
+                    heard = Instant::now();
                     if let Some(answer) = self.asked(request) {
                         say(&answer);
                     }
@@ -145,9 +154,9 @@ impl Agent {
         match request {
             Request::Look { name } => Some(look::look(&name).unwrap_or_else(|error| failed(&error))),
             Request::Lock { name, holder } => Some(self.lock(&name, &holder)),
-            Request::Start { name, arguments, cookie } => {
+            Request::Start { name, arguments, cookie, directory } => {
                 self.started.push(name.clone());
-                self.later(move || work::start(&name, &arguments, &cookie))
+                self.later(move || work::start(&name, &arguments, &cookie, directory.as_deref()))
             }
             Request::Stop { name } => self.later(move || work::stop(&name, STOP)),
             Request::Await { name, seconds } => {
@@ -155,6 +164,10 @@ impl Agent {
                 self.later(move || work::ended(&name, limit))
             }
             Request::Follow { name } => Some(self.follow(name)),
+            Request::Log { name, lines, follow } => self.log(name, lines, follow),
+            Request::Beat => None,
+            Request::Switch { to } => Some(done(Releases::here().switch(&to))),
+            Request::SwitchBack => Some(done(Releases::here().switch_back().map(drop))),
             Request::Leave => {
                 self.started.clear();
                 Some(Answer::Done)
@@ -200,9 +213,35 @@ impl Agent {
 
     fn follow(&mut self, name: String) -> Answer {
         let follower = match Place::of(WORKER_MODE, &name) {
-            Ok(place) => Follower::new(place.log()),
+            Ok(place) => Follower::new(place.log(), None),
             Err(error) => return failed(&error),
         };
+        self.keep(name, follower)
+    }
+
+    fn log(&mut self, name: String, lines: Option<u64>, follow: bool) -> Option<Answer> {
+        let path = match Place::of(WORKER_MODE, &name) {
+            Ok(place) => place.log(),
+            Err(error) => return Some(failed(&error)),
+        };
+        let begin = match follow::last_lines(&path, lines) {
+            Ok(begin) => begin,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let why = format!("there is no log of a worker `{name}`: none has run there as a daemon");
+                return Some(Answer::Failed { why });
+            }
+            Err(error) => return Some(failed(&error)),
+        };
+        if follow {
+            return Some(self.keep(name, Follower::new(path, Some(begin))));
+        }
+        self.later(move || {
+            follow::pass_on(path, begin);
+            Answer::Done
+        })
+    }
+
+    fn keep(&mut self, name: String, follower: io::Result<Follower>) -> Answer {
         match follower {
             Ok(follower) => {
                 self.followers.insert(name, follower);

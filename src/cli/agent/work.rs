@@ -11,16 +11,34 @@ use crate::hosts::Answer;
 /// How long a worker has to drain that should have ended long ago.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
+/// Options that say where logs are.
+const LOG_OPTIONS: [&str; 2] = ["--log-dir", "--no-log"];
+
+/// Where they are otherwise, below the directory of the release.
+const LOGS: &str = "logs";
+
 fn own(arguments: &[&str]) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments).stdin(Stdio::null());
     Ok(command)
 }
 
-/// Starts a worker and waits until it is up.
-pub fn start(name: &str, arguments: &[String], cookie: &str) -> Answer {
-    let run = own(&[WORKER_MODE, "daemon", "--name", name]);
-    match run.and_then(|mut command| command.args(arguments).env(COOKIE, cookie).output()) {
+/// Starts a worker in a directory and waits until it is up.
+pub fn start(name: &str, arguments: &[String], cookie: &str, directory: Option<&str>) -> Answer {
+    let run = || {
+        // Wherever it runs, its logs are where they are looked for.
+        let here = std::env::current_dir()?;
+        let mut command = own(&[WORKER_MODE, "daemon", "--name", name])?;
+        if !arguments.iter().any(|argument| LOG_OPTIONS.contains(&argument.as_str())) {
+            command.arg(LOG_OPTIONS[0]).arg(here.join(LOGS));
+        }
+        command
+            .args(arguments)
+            .env(COOKIE, cookie)
+            .current_dir(directory.map_or(here.clone(), |inside| here.join(inside)));
+        command.output()
+    };
+    match run() {
         Ok(output) if output.status.success() => match running(name) {
             Ok(Some(running)) => Answer::Started(running),
             Ok(None) => Answer::Failed { why: "the worker has ended at once".to_owned() },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -13,6 +13,7 @@ use super::choice::{self, Deploy};
 use super::cores::Cores;
 use super::master::{MASTER, MODE, texts};
 use super::node::{self, Node};
+use super::reach::Reach;
 use super::start;
 use super::{General, manage};
 use crate::actor::Executor;
@@ -21,13 +22,12 @@ use crate::cli::build;
 use crate::cli::config::{ConfigError, LogFiles, Port, Seconds, Settings};
 use crate::cli::failure::Failure;
 use crate::cli::rollout::{Entry, Failed, Fleet, Plan, Screen};
-use crate::cli::worker_file;
-use crate::hosts::SshOptions;
+use crate::hosts::{Parcel, files_in};
 use crate::id::NodeAddress;
 use crate::node::local::Watch;
 use crate::node::master::{self, MasterOptions};
 use crate::node::{NodeFailure, Signals};
-use crate::release::Release;
+use crate::release::{MANIFEST, Release, verify};
 
 /// How long workers have to be up, unless it is said: the original's default.
 const WAIT: &str = "10s";
@@ -35,25 +35,15 @@ const WAIT: &str = "10s";
 /// How long a worker waits for its master, unless it is said: the master comes seconds after it.
 const ADOPT: &str = "60s";
 
-/// Where workers write their logs to on their hosts, below the directory of the release.
-const LOGS: &str = "logs";
-
 /// Start workers on hosts over ssh, then a master here, and stop them with it
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "d", arg_required_else_help = true)]
 pub struct Rollout {
-    /// The workers, as [NAME@]HOST[:TAG,TAG]: HOST as ssh knows it, NAME that of the node, `skitter_worker` unless it
-    /// is said
-    #[arg(value_parser = Entry::parse, value_hint = clap::ValueHint::Hostname)]
-    workers: Vec<Entry>,
+    #[command(flatten)]
+    reach: Reach,
 
     #[command(flatten)]
     choice: Deploy,
-
-    /// A file of more workers, one a line: [NAME@]HOST[:TAG,TAG]. Blank lines and comments, from a `#`, are skipped
-    /// [env: SKITTER_WORKER_FILE] [default: none]
-    #[arg(short = 'f', long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
-    worker_file: Option<PathBuf>,
 
     /// No status lines [default: false]
     #[arg(short, long, env = "SKITTER_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
@@ -72,13 +62,26 @@ pub struct Rollout {
     #[arg(long, env = "SKITTER_DRY_RUN", hide_env_values = true, value_parser = FalseyValueParser::new())]
     dry_run: bool,
 
+    /// Copy the release to hosts that lack this build, and make it the one that counts there [default: false]
+    #[arg(long, env = "SKITTER_PUSH", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    push: bool,
+
+    /// Go back on all hosts to the release that counted before this one, and start nothing [default: false]
+    #[arg(long, env = "SKITTER_ROLLBACK", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    rollback: bool,
+
+    /// A directory of files that workers need: it is copied to the hosts, and they run in it [default: none]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, env = "SKITTER_DIRECTORY")]
+    #[arg(hide_env_values = true)]
+    directory: Option<PathBuf>,
+
+    /// A line of JSON on stdout for all that happens [default: false]
+    #[arg(long, env = "SKITTER_JSON", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    json: bool,
+
     /// How long to wait at most until all workers are up, such as 10s
     #[arg(long, value_name = "SECONDS", default_value = WAIT, env = "SKITTER_WAIT_TIME", hide_env_values = true)]
     wait_time: Seconds,
-
-    /// The directory of the release on the hosts [default: that of the release here]
-    #[arg(long, value_name = "PATH", env = "SKITTER_WORKING_DIR", hide_env_values = true)]
-    working_dir: Option<PathBuf>,
 
     /// Stop workers of another build that run, and start this one's [default: false]
     #[arg(long, env = "SKITTER_REPLACE", hide_env_values = true, value_parser = FalseyValueParser::new())]
@@ -96,20 +99,6 @@ pub struct Rollout {
     /// Leave what workers write on their hosts [default: false]
     #[arg(long, env = "SKITTER_NO_STREAM", hide_env_values = true, value_parser = FalseyValueParser::new())]
     no_stream: bool,
-
-    /// Trust hosts that ssh has not seen before [default: false]
-    #[arg(long, env = "SKITTER_ACCEPT_NEW_HOST_KEYS", hide_env_values = true, value_parser = FalseyValueParser::new())]
-    accept_new_host_keys: bool,
-
-    /// A configuration file for ssh, in the place of the user's and the system's [default: those]
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, env = "SKITTER_SSH_CONFIG")]
-    #[arg(hide_env_values = true)]
-    ssh_config: Option<PathBuf>,
-
-    /// An option for ssh, as in its configuration file; can be repeated [default: none]
-    #[arg(long, value_name = "KEY=VALUE", value_parser = option, env = "SKITTER_SSH_OPTION", value_delimiter = ';')]
-    #[arg(hide_env_values = true)]
-    ssh_option: Vec<String>,
 
     /// Stop, with exit status 4, when a worker goes away [env: SKITTER_SHUTDOWN_WITH_WORKERS] [default: false]
     #[arg(long)]
@@ -146,13 +135,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn option(text: &str) -> Result<String, String> {
-    let key = text.split(['=', ' ']).next().unwrap_or_default();
-    let is_key = !key.is_empty() && key.chars().all(|letter| letter.is_ascii_alphanumeric()) && key.len() < text.len();
-    // It becomes a line of a file.
-    if is_key && !text.contains(['\n', '\r']) { Ok(text.to_owned()) } else { Err("write KEY=VALUE".to_owned()) }
-}
-
 /// Does it.
 ///
 /// # Errors
@@ -160,18 +142,15 @@ fn option(text: &str) -> Result<String, String> {
 pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure> {
     let options = Settings {
         deploy: deploy.choice.choice(),
-        worker_file: deploy.worker_file.clone(),
+        worker_file: deploy.reach.worker_file.clone(),
         shutdown_with_workers: deploy.shutdown_with_workers.then_some(true),
         ..Settings::default()
     };
     let settings = general.settings(deploy.node.options(deploy.cores.options(options))?)?;
     let entry = deploy.choice.entry(app, settings.deploy.as_ref())?;
-    let entries = deploy.entries(&settings)?;
-    if entries.is_empty() {
-        return Err(Failure::Usage("there is no worker to deploy on; name hosts, or a file of them by -f".to_owned()));
-    }
+    let entries = deploy.reach.entries(&settings)?;
     let name = node::name(&settings, MASTER)?;
-    let screen = Screen::new(deploy.quiet);
+    let screen = if deploy.json { Screen::json() } else { Screen::text(deploy.quiet) };
     let plan = deploy.plan(&settings, entries)?;
     if deploy.dry_run {
         deploy.show(&plan, &screen, entry.map(|entry| entry.name));
@@ -183,15 +162,23 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
     }
     let executor = Executor::with_connections("skitter-deploy", 1).map_err(Failure::Start)?;
     if deploy.stop {
-        return finish(wait(&executor, async move { plan.stop(&screen).await })?);
+        return finish(wait(&executor, async move { plan.access.stop(&plan.entries, &screen).await })?);
     }
-    screen.begin(&plan.entries.iter().map(ToString::to_string).collect::<Vec<_>>(), &deploy.given(&plan));
+    if deploy.rollback {
+        return finish(wait(&executor, async move { plan.roll_back(&screen).await })?);
+    }
+    let begin = {
+        let (workers, options): (Vec<_>, _) =
+            (plan.entries.iter().map(ToString::to_string).collect(), deploy.given(&plan));
+        move || screen.begin(&workers, &options)
+    };
     let file = node::log_file(&settings, &name)?;
     start::with_log(&settings, file, |log| {
         deploy.node.warn();
         if deploy.mode == Mode::Daemon {
             let last = log.terminal.clone();
             let signals = Signals::listen(move |_| last.close()).map_err(Failure::Start)?;
+            begin();
             let fleet = up(&executor, plan, screen, &signals)?;
             let arguments = deploy.master_arguments(&fleet.addresses(), name.name(), entry.map(|entry| entry.name));
             let started = manage::launch_master(name.name(), &arguments);
@@ -204,6 +191,7 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
             };
         }
         let mut managed = start::manage(app, general, &settings, MODE, name.name(), log)?;
+        begin();
         let fleet = up(&executor, plan, screen, &managed.signals)?;
         screen.finished();
         let workers = fleet.addresses();
@@ -230,15 +218,23 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
 fn up(executor: &Executor, plan: Plan, screen: Screen, signals: &Signals) -> Result<Fleet, Failure> {
     let stopper = signals.stopper();
     let started = wait(executor, async move {
-        // Dropped by a signal, it lets go of the agents, which stop what they have started.
-        tokio::select! {
+        let mut fleet = Fleet::new();
+        let signal = tokio::select! {
             biased;
-            signal = stopper.stopped() => {
+            signal = stopper.stopped() => Some(signal),
+            started = plan.start(&screen, &mut fleet) => match started {
+                Ok(()) => return Ok(fleet),
+                Err(Failed) => None,
+            },
+        };
+        match signal {
+            Some(signal) => {
                 screen.problem(&format!("{signal}: what was started is stopped"));
-                Err(Failed)
+                fleet.call_off(&screen).await;
             }
-            fleet = plan.start(&screen) => fleet,
+            None => fleet.tear_down(&screen).await,
         }
+        Err(Failed)
     })?;
     started.map_err(|Failed| Failure::Rollout)
 }
@@ -248,45 +244,25 @@ fn finish(result: Result<(), Failed>) -> Result<(), Failure> {
 }
 
 /// Does something on the threads of an executor, and waits for it.
-fn wait<T: Send + 'static>(executor: &Executor, work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
+pub fn wait<T: Send + 'static>(
+    executor: &Executor,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Failure> {
     let (tell, told) = sync_channel(1);
     executor.start(async move { drop(tell.send(work.await)) });
     told.recv().map_err(|_| Failure::Start(std::io::Error::other("the deployer has failed")))
 }
 
 impl Rollout {
-    /// The workers, those that are named and those in the file, each once.
-    fn entries(&self, settings: &Settings) -> Result<Vec<Entry>, Failure> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut seen: Vec<NodeAddress> = Vec::new();
-        let mut add = |entry: Entry| {
-            let address = NodeAddress { name: entry.name.clone(), host: entry.host.clone(), port: None };
-            worker_file::add(&mut seen, address)?;
-            entries.push(entry);
-            Ok::<(), String>(())
-        };
-        for entry in &self.workers {
-            add(entry.clone()).map_err(Failure::Usage)?;
-        }
-        let file = settings.worker_file.as_deref().map(|path| worker_file::read(path, super::worker::WORKER));
-        for line in file.transpose()?.unwrap_or_default() {
-            let at = line.at;
-            let entry = Entry { name: line.address.name, host: line.address.host, tags: line.tags };
-            add(entry).map_err(|reason| ConfigError::At { at, reason })?;
-        }
-        Ok(entries)
-    }
-
     fn plan(&self, settings: &Settings, entries: Vec<Entry>) -> Result<Plan, Failure> {
         let release = Release::here()?;
-        let directory = match (&self.working_dir, &release) {
-            (Some(directory), _) => directory.clone(),
-            (None, Some(release)) => release.directory.clone(),
-            (None, None) => return Err(Failure::NoRelease),
+        let access = self.reach.access(release.as_ref())?;
+        let push = match (&release, self.push && !self.dry_run) {
+            (_, false) => None,
+            (Some(release), true) => Some(packed(release)?),
+            (None, true) => return Err(Failure::NoRelease),
         };
-        let directory = directory.to_str().map(str::to_owned);
-        let directory =
-            directory.ok_or_else(|| Failure::Usage("the directory of the release is not UTF-8".to_owned()))?;
+        let files = self.directory.as_deref().filter(|_| !self.dry_run).map(files).transpose()?;
         let build = build::fingerprint().map_err(Failure::Start)?;
         let cookie = node::cookie(settings.cookie.as_ref(), std::env::home_dir().as_deref())?;
         let cookie = cookie.text().ok_or_else(|| ConfigError::At {
@@ -298,14 +274,11 @@ impl Rollout {
         let here = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(Plan {
             entries,
-            directory,
+            access,
+            push,
+            files,
             build: build.hex(),
             cookie,
-            ssh: SshOptions {
-                config: self.ssh_config.clone(),
-                options: self.ssh_option.clone(),
-                accept_new: self.accept_new_host_keys,
-            },
             arguments: self.worker_arguments(settings),
             addresses: self.address.iter().cloned().collect::<BTreeMap<_, _>>(),
             replace: self.replace,
@@ -329,7 +302,7 @@ impl Rollout {
             Some(LogFiles::In(directory)) => {
                 arguments.extend(["--log-dir".to_owned(), directory.to_string_lossy().into_owned()]);
             }
-            None => arguments.extend(["--log-dir".to_owned(), LOGS.to_owned()]),
+            None => {}
         }
         arguments
     }
@@ -361,7 +334,10 @@ impl Rollout {
                 given.push(what);
             }
         };
-        say(self.working_dir.is_some(), format!("working-dir={}", plan.directory));
+        say(self.reach.working_dir.is_some(), format!("working-dir={}", plan.access.directory));
+        say(self.push, "push".to_owned());
+        let directory = self.directory.as_ref().map(|directory| format!("directory={}", directory.display()));
+        say(directory.is_some(), directory.unwrap_or_default());
         say(self.mode == Mode::Daemon, "mode=daemon".to_owned());
         say(self.replace, "replace".to_owned());
         say(self.shutdown_with_workers, "shutdown-with-workers".to_owned());
@@ -371,11 +347,24 @@ impl Rollout {
 
     fn show(&self, plan: &Plan, screen: &Screen, workflow: Option<&str>) {
         for entry in &plan.entries {
-            let tags: Vec<_> = entry.tags.iter().map(ToString::to_string).collect();
-            let tags = if tags.is_empty() { String::new() } else { format!(", tags: {}", tags.join(" ")) };
-            screen.would(&format!("start worker `{}` on {} in {}{tags}", entry.name, entry.host, plan.directory));
+            screen.would_start(entry, &plan.access.directory);
         }
-        let here = workflow.map_or("without a workflow".to_owned(), |workflow| format!("and deploy `{workflow}`"));
-        screen.would(&format!("start a master here {here}"));
+        screen.would_deploy(workflow);
     }
+}
+
+/// The release here, to be sent: all that it lists. It has to be as it was made, because hosts have to get what was.
+fn packed(release: &Release) -> Result<Parcel, Failure> {
+    let manifest = verify(&release.directory)?;
+    let files: Vec<String> = manifest.files.keys().cloned().chain([MANIFEST.to_owned()]).collect();
+    // A build that was packed with other files is another release.
+    let place = |sum: &str| format!("releases/{}-{}-{}", manifest.version, &manifest.build[..8], &sum[..8]);
+    Parcel::pack(&release.directory, &files, place).map_err(Failure::Start)
+}
+
+/// A directory of files, to be sent.
+fn files(directory: &Path) -> Result<Parcel, Failure> {
+    let unreadable = |source| ConfigError::Read { what: "directory", path: directory.to_owned(), source };
+    let files = files_in(directory).map_err(unreadable)?;
+    Ok(Parcel::pack(directory, &files, |sum| format!("files/{sum}")).map_err(unreadable)?)
 }

@@ -8,10 +8,12 @@ mod deploy;
 mod graph;
 mod help;
 mod local;
+mod logs;
 mod manage;
 mod master;
 mod new;
 mod node;
+mod reach;
 mod release;
 mod show;
 mod start;
@@ -67,6 +69,7 @@ enum Command {
     New(new::New),
     Release(Box<release::Release>),
     Deploy(Box<deploy::Rollout>),
+    Logs(Box<logs::Logs>),
     /// What `deploy` starts on a host
     #[command(hide = true)]
     Agent,
@@ -147,6 +150,7 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
         Some(Command::Graph(graph)) => graph::run(app, graph, &general),
         Some(Command::New(new)) => new::run(&new),
         Some(Command::Release(release)) => release::run(app, *release),
+        Some(Command::Logs(logs)) => logs::run(*logs, &general),
         Some(Command::Deploy(deploy)) => deploy::run(app, *deploy, &general),
         Some(Command::Agent) => crate::cli::agent::run(),
         Some(Command::Completions(completions)) => completions::run(parser, &completions),

@@ -37,7 +37,7 @@ impl fmt::Display for Entry {
         if self.name != WORKER {
             write!(f, "{}@", self.name)?;
         }
-        f.write_str(&self.host)
+        if self.host.contains(':') { write!(f, "[{}]", self.host) } else { f.write_str(&self.host) }
     }
 }
 
@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn an_entry_is_shown_as_it_was_written() {
-        for (text, shown, tags) in [("a", "a", 0), ("w1@b:gpu,big", "w1@b", 2), ("skitter_worker@c:x", "c", 1)] {
+        for (text, shown, tags) in
+            [("a", "a", 0), ("w1@b:gpu,big", "w1@b", 2), ("skitter_worker@c:x", "c", 1), ("[::1]:x", "[::1]", 1)]
+        {
             let entry = Entry::parse(text).expect("an entry");
             assert_eq!((entry.to_string().as_str(), entry.tags.len()), (shown, tags));
         }

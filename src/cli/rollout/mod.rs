@@ -3,25 +3,29 @@
 //! All hosts are looked at before anything is started on one; all are tried before anything is said to have failed; and
 //! what this run has started ends with it, by [`agents`](crate::cli::agent) even when this process is killed.
 
+mod access;
 mod entry;
+mod errands;
+mod fleet;
 mod preflight;
 mod screen;
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use openssh::Session;
 use tokio::time::timeout;
 
+pub use self::access::Access;
 pub use self::entry::Entry;
+pub use self::fleet::Fleet;
+use self::fleet::Member;
 use self::preflight::Finding;
 pub use self::screen::Screen;
-use crate::actor::Executor;
-use crate::hosts::{Answer, Host, Lines, Login, Request, Running, SshOptions, Trouble};
-use crate::id::NodeAddress;
+use crate::hosts::{Answer, Delivery, Host, Lines, Login, Parcel, Request, Trouble, deliver};
 
 /// Hosts that are logged in to, or asked for what takes long, at a time: more would wait for this machine's processor.
 const AT_A_TIME: usize = 16;
@@ -35,11 +39,11 @@ const START: Duration = Duration::from_secs(130);
 /// How long a worker may take to stop, as long as it has there to drain, and some more.
 const STOP: Duration = Duration::from_secs(45);
 
-/// How long workers have to end by themselves when their master has.
-const END: Duration = Duration::from_secs(5);
-
 /// How long an agent may take to stop what it has started, and to end.
 const CLOSE: Duration = Duration::from_secs(20);
+
+/// How often it is said how far a copy is.
+const PROGRESS: Duration = Duration::from_secs(2);
 
 /// How long a name may take to be looked up.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -52,14 +56,16 @@ const LINES: usize = 1024;
 pub struct Plan {
     /// The workers.
     pub entries: Vec<Entry>,
-    /// Where the release is on the hosts.
-    pub directory: String,
+    /// How their hosts are reached.
+    pub access: Access,
+    /// The release, to be sent to hosts that have another one, or none.
+    pub push: Option<Parcel>,
+    /// What becomes the directory that workers run in.
+    pub files: Option<Parcel>,
     /// The fingerprint of this build, in hexadecimal.
     pub build: String,
     /// The secret of the cluster.
     pub cookie: String,
-    /// How ssh is told to connect.
-    pub ssh: SshOptions,
     /// Arguments of all workers.
     pub arguments: Vec<String>,
     /// The address between nodes of hosts that have another one for ssh.
@@ -78,25 +84,6 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed;
 
-/// Workers that are up, and the agents by which they were started.
-#[derive(Debug)]
-pub struct Fleet {
-    members: Vec<Member>,
-    /// What workers write, with the host's name.
-    pub lines: mpsc::Receiver<(String, String)>,
-}
-
-#[derive(Debug)]
-struct Member {
-    entry: Entry,
-    host: Host,
-    /// By which others reach it.
-    address: String,
-    running: Option<Running>,
-    /// It ran before.
-    unchanged: bool,
-}
-
 /// Does all of it, some at a time; results come in the order of the list.
 fn in_order<'a, T>(all: impl IntoIterator<Item = BoxFuture<'a, T>>) -> BoxStream<'a, T>
 where
@@ -107,16 +94,12 @@ where
 }
 
 impl Plan {
-    /// Logs in to all hosts and finds out whether they are ready.
+    /// Logs in to all hosts and finds out whether they are ready; sends them what they are to have.
     ///
     /// # Errors
-    /// When one is not. All that was found is said.
-    async fn look(&self, screen: &Screen, lines: &Lines) -> Result<Vec<Member>, Failed> {
-        let login = Login::new(&self.ssh).map_err(|error| {
-            screen.problem(&format!("ssh cannot be prepared: {error}"));
-            Failed
-        })?;
-        let looks = self.entries.iter().map(|entry| self.look_at(&login, entry, lines).boxed());
+    /// When one is not ready. All that was found is said.
+    async fn look(&self, login: &Login, screen: &Screen, lines: &Lines) -> Result<Vec<Member>, Failed> {
+        let looks = self.entries.iter().map(|entry| self.look_at(login, entry, screen, lines).boxed());
         let looked: Vec<_> = in_order(looks).collect().await;
         let mut members = Vec::new();
         let mut table = Vec::new();
@@ -133,13 +116,23 @@ impl Plan {
             return Ok(members);
         }
         screen.not_ready(&table);
+        join_all(members.into_iter().map(|member| member.host.close(CLOSE))).await;
         Err(Failed)
     }
 
     /// What one host has to say.
-    async fn look_at(&self, login: &Login, entry: &Entry, lines: &Lines) -> Result<(Member, Vec<Finding>), Trouble> {
-        let session = login.open(&entry.host).await?;
-        let host = Host::start(session, &entry.host, &self.directory, lines.clone()).await?;
+    async fn look_at(
+        &self,
+        login: &Login,
+        entry: &Entry,
+        screen: &Screen,
+        lines: &Lines,
+    ) -> Result<(Member, Vec<Finding>), Trouble> {
+        let session = Arc::new(login.open(&entry.host).await?);
+        if let Some(files) = &self.files {
+            self.send(&session, entry, files, screen).await?;
+        }
+        let (host, sent) = self.enter(session, entry, screen, lines).await?;
         let found = match host.ask(&Request::Look { name: entry.name.clone() }, LOOK).await? {
             Answer::Found(found) => found,
             other => return Err(Trouble::Nonsense(format!("{other:?}"))),
@@ -152,62 +145,92 @@ impl Plan {
             None => found.address.clone().unwrap_or_else(|| entry.host.clone()),
         };
         let running = found.running;
-        Ok((Member { entry: entry.clone(), host, address, running, unchanged }, findings))
+        let member =
+            Member { entry: entry.clone(), host, address, running, unchanged, begun: false, failed: false, sent };
+        Ok((member, findings))
     }
 
-    /// Starts a worker on each host, and returns when all are up.
+    /// Starts the agent of this build, after the release was sent if it has to be: then says to where, too.
+    async fn enter(
+        &self,
+        session: Arc<Session>,
+        entry: &Entry,
+        screen: &Screen,
+        lines: &Lines,
+    ) -> Result<(Host, Option<String>), Trouble> {
+        let there = self.access.enter(Arc::clone(&session), entry, None, lines).await;
+        let Some(release) = &self.push else { return Ok((there?, None)) };
+        match there {
+            Ok(host) if host.release().build == self.build => return Ok((host, None)),
+            Ok(_) | Err(Trouble::NoRelease { .. } | Trouble::NotRunnable { .. }) => {}
+            Err(trouble) => return Err(trouble),
+        }
+        self.send(&session, entry, release, screen).await?;
+        let program = format!("{}/bin/skitter", release.place());
+        let host = self.access.enter(session, entry, Some(&program), lines).await?;
+        Ok((host, Some(release.place().to_owned())))
+    }
+
+    async fn send(
+        &self,
+        session: &Arc<Session>,
+        entry: &Entry,
+        parcel: &Parcel,
+        screen: &Screen,
+    ) -> Result<(), Trouble> {
+        let name = entry.to_string();
+        let begin = Instant::now();
+        let mut last = begin;
+        let tell = |sent| {
+            if last.elapsed() >= PROGRESS {
+                last = Instant::now();
+                screen.sending(&name, parcel.place(), sent, parcel.size());
+            }
+        };
+        match deliver(session, &self.access.directory, parcel, tell).await? {
+            Delivery::Known => {}
+            Delivery::Sent(bytes) => screen.sent(&name, parcel.place(), bytes, begin.elapsed()),
+        }
+        Ok(())
+    }
+
+    /// Starts a worker on each host, and returns when all are up. They are put into `fleet` before anything is started,
+    /// so that it can be called off at any time.
     ///
     /// # Errors
-    /// When one host is not ready, or one worker does not come up: then those that did are stopped. All of it is said.
-    pub async fn start(&self, screen: &Screen) -> Result<Fleet, Failed> {
-        let (tell, lines) = mpsc::channel(LINES);
-        let mut members = self.look(screen, &tell).await?;
-        self.lock(screen, &members).await?;
-        let mut failed = Vec::new();
+    /// When one host is not ready, or one worker does not come up. All of it is said.
+    pub async fn start(&self, screen: &Screen, fleet: &mut Fleet) -> Result<(), Failed> {
+        let login = self.access.login().map_err(|why| screen.failed(&why))?;
+        let login = fleet.login.insert(login);
+        fleet.members = self.look(login, screen, &fleet.tell).await?;
+        login.close();
+        let members = &mut fleet.members;
+        let mut table = lock(&self.holder, members.iter().map(|member| (&member.entry, &member.host))).await;
+        if table.is_empty() {
+            table = switch(members).await;
+        }
+        if !table.is_empty() {
+            screen.not_ready(&table);
+            return Err(Failed);
+        }
         let mut starts = in_order(members.iter_mut().map(|member| self.start_one(member).boxed()));
         while let Some((worker, unchanged, result)) = starts.next().await {
             screen.started(&worker, unchanged, result.as_ref().err());
-            failed.push(result.is_err());
         }
         drop(starts);
-        if failed.iter().all(|failed| !failed) {
+        if members.iter().all(|member| !member.failed) {
             screen.waiting(self.wait);
-            for (at, why) in self.gone(&members).await {
+            for (at, why) in self.gone(members).await {
                 screen.problem(&format!("{}: {why}", members[at].entry));
-                failed[at] = true;
+                members[at].failed = true;
             }
         }
-        let fleet = Fleet { members, lines };
-        if failed.iter().any(|failed| *failed) {
-            fleet.tear_down(screen, &failed).await;
-            return Err(Failed);
-        }
-        Ok(fleet)
-    }
-
-    /// Keeps others off all hosts.
-    async fn lock(&self, screen: &Screen, members: &[Member]) -> Result<(), Failed> {
-        let locks = members.iter().map(|member| {
-            let request = Request::Lock { name: member.entry.name.clone(), holder: self.holder.clone() };
-            async move { member.host.ask(&request, LOOK).await }.boxed()
-        });
-        let locked: Vec<_> = in_order(locks).collect().await;
-        let locked = locked.into_iter().map(|answer| match answer {
-            Ok(Answer::Busy { holder }) => Some(format!("{holder} is deploying there")),
-            Ok(_) => None,
-            Err(trouble) => Some(trouble.to_string()),
-        });
-        let named = members.iter().zip(locked).filter_map(|(member, why)| Some((member.entry.to_string(), why?)));
-        let table: Vec<_> = named.collect();
-        if table.is_empty() {
-            return Ok(());
-        }
-        screen.not_ready(&table);
-        Err(Failed)
+        if members.iter().any(|member| member.failed) { Err(Failed) } else { Ok(()) }
     }
 
     async fn start_one(&self, member: &mut Member) -> (String, bool, Result<(), Trouble>) {
         let result = self.try_start(member).await;
+        member.failed = result.is_err();
         (member.entry.to_string(), member.unchanged, result)
     }
 
@@ -219,6 +242,7 @@ impl Plan {
         if member.unchanged {
             return Ok(());
         }
+        member.begun = true;
         if member.running.take().is_some() {
             member.host.ask(&Request::Stop { name: name.clone() }, STOP).await?;
         }
@@ -227,7 +251,8 @@ impl Plan {
         for tag in &member.entry.tags {
             arguments.extend(["--tag".to_owned(), tag.to_string()]);
         }
-        let request = Request::Start { name, arguments, cookie: self.cookie.clone() };
+        let directory = self.files.as_ref().map(|files| files.place().to_owned());
+        let request = Request::Start { name, arguments, cookie: self.cookie.clone(), directory };
         match member.host.ask(&request, START).await? {
             Answer::Started(running) => member.running = Some(running),
             other => return Err(Trouble::Nonsense(format!("{other:?}"))),
@@ -250,143 +275,40 @@ impl Plan {
         });
         gone.collect()
     }
+}
 
-    /// Stops the worker on each host, whoever has started it. What became of each is said.
-    ///
-    /// # Errors
-    /// When a host cannot be reached, or a worker does not stop. It is said which.
-    pub async fn stop(&self, screen: &Screen) -> Result<(), Failed> {
-        let Ok(login) = Login::new(&self.ssh) else { return Err(Failed) };
-        let (tell, _lines) = mpsc::channel(1);
-        let mut stops = in_order(self.entries.iter().map(|entry| self.stop_one(&login, entry, &tell).boxed()));
-        let mut all = Ok(());
-        let mut entries = self.entries.iter();
-        while let (Some(result), Some(entry)) = (stops.next().await, entries.next()) {
-            screen.stopped(&entry.to_string(), &result, "did not run");
-            if result.is_err() {
-                all = Err(Failed);
-            }
+/// Keeps others off hosts; returns those that somebody else has, and who.
+async fn lock(holder: &str, hosts: impl Iterator<Item = (&Entry, &Host)>) -> Vec<(String, String)> {
+    let locks = hosts.map(|(entry, host)| {
+        let request = Request::Lock { name: entry.name.clone(), holder: holder.to_owned() };
+        async move {
+            let why = match host.ask(&request, LOOK).await {
+                Ok(Answer::Busy { holder }) => format!("{holder} is deploying there"),
+                Ok(_) => return None,
+                Err(trouble) => trouble.to_string(),
+            };
+            Some((entry.to_string(), why))
         }
-        all
-    }
+        .boxed()
+    });
+    in_order(locks).collect::<Vec<_>>().await.into_iter().flatten().collect()
+}
 
-    async fn stop_one(&self, login: &Login, entry: &Entry, lines: &Lines) -> Result<bool, Trouble> {
-        let session = login.open(&entry.host).await?;
-        let host = Host::start(session, &entry.host, &self.directory, lines.clone()).await?;
-        let stopped = host.ask(&Request::Stop { name: entry.name.clone() }, STOP).await?;
-        // It has nothing left to do.
-        let _ = host.close(CLOSE).await;
-        Ok(stopped == Answer::Stopped { ran: true })
-    }
+/// Makes the releases that were sent those that count; returns where that has failed, and why.
+async fn switch(members: &[Member]) -> Vec<(String, String)> {
+    let switches = members.iter().map(|member| {
+        async move {
+            let to = member.sent.clone()?;
+            let trouble = member.host.ask(&Request::Switch { to }, LOOK).await.err()?;
+            Some((member.entry.to_string(), trouble.to_string()))
+        }
+        .boxed()
+    });
+    in_order(switches).collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
 /// Whether the system knows a host by this name.
 async fn resolves(host: &str) -> bool {
     let found = timeout(RESOLVE, tokio::net::lookup_host((host, 0))).await;
     found.is_ok_and(|found| found.is_ok_and(|mut addresses| addresses.next().is_some()))
-}
-
-impl Fleet {
-    /// Where the workers can be reached.
-    pub fn addresses(&self) -> Vec<NodeAddress> {
-        let address = |member: &Member| NodeAddress {
-            name: member.entry.name.clone(),
-            host: member.address.clone(),
-            port: member.running.as_ref().map(|running| running.port),
-        };
-        self.members.iter().map(address).collect()
-    }
-
-    /// Shows what workers write, until `ended` says that the master has: then waits until the workers have ended, too,
-    /// and stops those that do not by themselves; or leaves them, if it says `true`. Those that ran before are left.
-    pub fn show(self, executor: &Executor, screen: Screen, ended: oneshot::Receiver<bool>) -> Showing {
-        let (tell, told) = sync_channel::<()>(1);
-        executor.start(async move {
-            let Fleet { members, mut lines } = self;
-            let ends = async {
-                match ended.await {
-                    Ok(true) => leave(members).await,
-                    _ => end(members, &screen).await,
-                }
-            };
-            let shows = async {
-                while let Some((host, line)) = lines.recv().await {
-                    screen.line(&host, &line);
-                }
-            };
-            tokio::join!(ends, shows);
-            drop(tell);
-        });
-        Showing(told)
-    }
-
-    /// Stops the workers.
-    pub async fn end(self, screen: &Screen) {
-        end(self.members, screen).await;
-    }
-
-    /// Lets the workers go on when this process ends.
-    pub async fn leave(self) {
-        leave(self.members).await;
-    }
-
-    /// Stops what this run has started.
-    async fn tear_down(self, screen: &Screen, failed: &[bool]) {
-        let (bad, good): (Vec<_>, Vec<_>) = self.members.into_iter().zip(failed).partition(|(_, failed)| **failed);
-        let names = |members: &[(Member, &bool)]| -> Vec<String> {
-            members.iter().map(|(member, _)| member.entry.to_string()).collect()
-        };
-        screen.some_failed(&names(&good), &names(&bad));
-        let stops = good.into_iter().map(|(member, _)| {
-            async move {
-                let request = Request::Stop { name: member.entry.name.clone() };
-                let stopped = match member.unchanged {
-                    true => Ok(false),
-                    false => member.host.ask(&request, STOP).await.map(|_| true),
-                };
-                let _ = member.host.close(CLOSE).await;
-                (member.entry.to_string(), stopped)
-            }
-            .boxed()
-        });
-        let mut stops = in_order(stops);
-        while let Some((name, stopped)) = stops.next().await {
-            screen.stopped(&name, &stopped, "is left as it was");
-        }
-        // Agents end what they were about to start.
-        join_all(bad.into_iter().map(|(member, _)| member.host.close(CLOSE))).await;
-    }
-}
-
-/// What goes on beside the master.
-#[derive(Debug)]
-pub struct Showing(Receiver<()>);
-
-impl Showing {
-    /// Waits until all workers have ended, and all that they wrote is shown.
-    pub fn wait(self) {
-        // The other side says nothing, and goes.
-        let _ = self.0.recv();
-    }
-}
-
-async fn leave(members: Vec<Member>) {
-    join_all(members.iter().map(|member| member.host.ask(&Request::Leave, LOOK))).await;
-    join_all(members.into_iter().map(|member| member.host.close(CLOSE))).await;
-}
-
-async fn end(members: Vec<Member>, screen: &Screen) {
-    join_all(members.into_iter().map(|member| end_one(member, screen))).await;
-}
-
-async fn end_one(member: Member, screen: &Screen) {
-    let request = Request::Await { name: member.entry.name.clone(), seconds: END.as_secs() };
-    // What ran before is not this run's to stop.
-    if !member.unchanged
-        && let Err(trouble) = member.host.ask(&request, END + STOP).await
-    {
-        screen.problem(&format!("{}: {trouble}", member.entry));
-    }
-    // It has been waited for what it had to do.
-    let _ = member.host.close(CLOSE).await;
 }

@@ -26,13 +26,13 @@ fn all(plan: &Plan, release: &Release, found: &Found, now: Duration) -> Vec<Find
     } else if release.build != plan.build {
         find(format!(
             "another build is in `{}`: {}…, not {}…",
-            plan.directory,
+            plan.access.directory,
             short(&release.build),
             short(&plan.build)
         ));
     }
     if let Some(why) = &found.unwritable {
-        find(format!("`{}` cannot be written to: {why}", plan.directory));
+        find(format!("`{}` cannot be written to: {why}", plan.access.directory));
     }
     let apart = now.abs_diff(Duration::from_millis(found.clock));
     if apart > CLOCK {
@@ -60,16 +60,18 @@ fn short(build: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::rollout::Access;
     use crate::hosts::{Running, SshOptions};
 
     #[test]
     fn all_that_is_wrong_is_found_at_once() {
         let plan = Plan {
             entries: Vec::new(),
-            directory: "/opt/x".to_owned(),
+            access: Access { ssh: SshOptions::default(), directory: "/opt/x".to_owned() },
+            push: None,
+            files: None,
             build: "11111111aa".to_owned(),
             cookie: String::new(),
-            ssh: SshOptions::default(),
             arguments: Vec::new(),
             addresses: Default::default(),
             replace: false,
@@ -80,13 +82,13 @@ mod tests {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let release =
             |build: &str| Release { machine: "Linux".to_owned(), version: version.clone(), build: build.to_owned() };
-        let found = Found { clock: 1_000_000, unwritable: None, running: None, address: None };
+        let found = Found { clock: 1_000_000, unwritable: None, running: None, address: None, previous: None };
         let now = Duration::from_secs(1000);
         assert_eq!(all(&plan, &release("11111111aa"), &found, now), []);
 
         let running = Running { pid: 7, port: 1, build: "22222222bb".to_owned(), master: None };
-        let bad =
-            Found { clock: 0, unwritable: Some("full".to_owned()), running: Some(running.clone()), address: None };
+        let unwritable = Some("full".to_owned());
+        let bad = Found { clock: 0, unwritable, running: Some(running.clone()), address: None, previous: None };
         let said: Vec<_> =
             all(&plan, &release("33333333cc"), &bad, now).into_iter().map(|Finding(what)| what).collect();
         for (said, part) in said.iter().zip(["33333333…, not 11111111…", "full", "1000 s away", "22222222…; use --rep"])

@@ -3,6 +3,9 @@
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use super::{Entry, Failed};
 use crate::cli::output;
 use crate::hosts::Trouble;
 
@@ -11,27 +14,55 @@ const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
 
 /// Shows it on stdout.
 #[derive(Clone, Copy, Debug)]
-pub struct Screen {
-    /// No status lines.
-    quiet: bool,
-    colours: bool,
+pub struct Screen(Form);
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// For people.
+    Text {
+        /// No status lines.
+        quiet: bool,
+        colours: bool,
+    },
+    /// A line of JSON for each event.
+    Json,
 }
 
 impl Screen {
-    /// With colours if stdout is a terminal and nobody wants none.
-    pub fn new(quiet: bool) -> Screen {
+    /// For people: with colours if stdout is a terminal and nobody wants none.
+    pub fn text(quiet: bool) -> Screen {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Screen { quiet, colours: wanted && stdout().is_terminal() }
+        Screen(Form::Text { quiet, colours: wanted && stdout().is_terminal() })
     }
 
-    fn status(&self, text: &str) {
-        if !self.quiet {
-            show(text);
+    /// For programs.
+    pub fn json() -> Screen {
+        Screen(Form::Json)
+    }
+
+    /// What is of no interest to who wants no status lines.
+    fn status(&self, event: Value, text: impl FnOnce(&Self) -> String) {
+        self.tell(event, true, text);
+    }
+
+    /// What everybody has to see.
+    fn news(&self, event: Value, text: impl FnOnce(&Self) -> String) {
+        self.tell(event, false, text);
+    }
+
+    fn tell(&self, event: Value, status: bool, text: impl FnOnce(&Self) -> String) {
+        match self.0 {
+            Form::Json => show(&format!("{event}\n")),
+            Form::Text { quiet: true, .. } if status => {}
+            Form::Text { .. } => show(&text(self)),
         }
     }
 
     fn coloured(&self, colour: u8, text: &str) -> String {
-        if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        match self.0 {
+            Form::Text { colours: true, .. } => format!("\x1b[{colour}m{text}\x1b[0m"),
+            _ => text.to_owned(),
+        }
     }
 
     fn tick(&self) -> String {
@@ -44,76 +75,157 @@ impl Screen {
 
     /// What is about to be done, and with which options.
     pub fn begin(&self, workers: &[String], options: &[String]) {
-        let mut text =
-            format!("⬡⬢⬡⬢ Skitter deploy {}\n> workers:  {}\n", env!("CARGO_PKG_VERSION"), workers.join(" "));
-        if !options.is_empty() {
-            text.push_str(&format!("> options:  {}\n", options.join(" ")));
-        }
-        self.status(&format!("{text}\n"));
+        let version = env!("CARGO_PKG_VERSION");
+        let event = json!({"event": "begin", "version": version, "workers": workers, "options": options});
+        self.status(event, |_| {
+            let mut text = format!("⬡⬢⬡⬢ Skitter deploy {version}\n> workers:  {}\n", workers.join(" "));
+            if !options.is_empty() {
+                text.push_str(&format!("> options:  {}\n", options.join(" ")));
+            }
+            text + "\n"
+        });
     }
 
-    /// A line of a plan that is not carried out.
-    pub fn would(&self, what: &str) {
-        show(&format!("* would {what}\n"));
+    /// A worker that would be started.
+    pub fn would_start(&self, entry: &Entry, directory: &str) {
+        let tags: Vec<_> = entry.tags.iter().map(ToString::to_string).collect();
+        let (name, host) = (&entry.name, &entry.host);
+        let event = json!({"event": "would_start", "name": name, "host": host, "directory": directory, "tags": tags});
+        self.news(event, |_| {
+            let tags = if tags.is_empty() { String::new() } else { format!(", tags: {}", tags.join(" ")) };
+            format!("* would start worker `{name}` on {host} in {directory}{tags}\n")
+        });
+    }
+
+    /// What the master would do.
+    pub fn would_deploy(&self, workflow: Option<&str>) {
+        self.news(json!({"event": "would_deploy", "workflow": workflow}), |_| {
+            let what = workflow.map_or("without a workflow".to_owned(), |workflow| format!("and deploy `{workflow}`"));
+            format!("* would start a master here {what}\n")
+        });
     }
 
     /// Some hosts are not ready: which, and why.
     pub fn not_ready(&self, table: &[(String, String)]) {
-        show("Nothing was started, because some hosts are not ready:\n");
-        let width = table.iter().map(|(host, _)| host.chars().count()).max().unwrap_or_default();
-        for (host, why) in table {
-            show(&format!("{} {host:width$}  {why}\n", self.cross()));
-        }
+        let hosts: Vec<_> = table.iter().map(|(worker, why)| json!({"worker": worker, "why": why})).collect();
+        self.news(json!({"event": "not_ready", "hosts": hosts}), |screen| {
+            let mut text = "Nothing was started, because some hosts are not ready:\n".to_owned();
+            let width = table.iter().map(|(host, _)| host.chars().count()).max().unwrap_or_default();
+            for (host, why) in table {
+                text.push_str(&format!("{} {host:width$}  {why}\n", screen.cross()));
+            }
+            text
+        });
+    }
+
+    /// How far a copy is, of those that take longer.
+    pub fn sending(&self, worker: &str, what: &str, sent: u64, size: u64) {
+        let event = json!({"event": "sending", "worker": worker, "what": what, "bytes": sent, "of": size});
+        let share = sent.saturating_mul(100) / size.max(1);
+        self.status(event, |_| format!("* sending {what} to {worker}: {share} %\n"));
+    }
+
+    /// A copy is there.
+    pub fn sent(&self, worker: &str, what: &str, bytes: u64, took: Duration) {
+        let event = json!({
+            "event": "sent", "worker": worker, "what": what, "bytes": bytes, "seconds": took.as_secs_f64()
+        });
+        self.status(event, |screen| {
+            let (megabytes, seconds) = (bytes as f64 / 1e6, took.as_secs_f64());
+            format!("* sending {what} to {worker} {} {megabytes:.1} MB in {seconds:.1} s\n", screen.tick())
+        });
+    }
+
+    /// A host has gone back to another release, or not.
+    pub fn back(&self, worker: &str, to: &str, trouble: Option<&Trouble>) {
+        let why = trouble.map(ToString::to_string);
+        self.news(json!({"event": "back", "worker": worker, "to": to, "why": why}), |screen| match trouble {
+            None => format!("* {to} counts again on {worker} {}\n", screen.tick()),
+            Some(why) => format!("* going back on {worker} {}\n  {}\n", screen.cross(), indented(why)),
+        });
     }
 
     /// A worker has started, or not.
     pub fn started(&self, worker: &str, unchanged: bool, trouble: Option<&Trouble>) {
         match trouble {
-            None if unchanged => {
-                self.status(&format!("* worker on {worker} runs already: unchanged {}\n", self.tick()));
+            None => self.status(json!({"event": "started", "worker": worker, "unchanged": unchanged}), |screen| {
+                let tick = screen.tick();
+                match unchanged {
+                    true => format!("* worker on {worker} runs already: unchanged {tick}\n"),
+                    false => format!("* starting worker on {worker} {tick}\n"),
+                }
+            }),
+            Some(why) => {
+                let event = json!({"event": "not_started", "worker": worker, "why": why.to_string()});
+                let text = |screen: &Screen| {
+                    format!("* starting worker on {worker} {}\n  {}\n", screen.cross(), indented(why))
+                };
+                self.news(event, text);
             }
-            None => self.status(&format!("* starting worker on {worker} {}\n", self.tick())),
-            Some(why) => show(&format!("* starting worker on {worker} {}\n  {}\n", self.cross(), indented(why))),
         }
     }
 
     /// A worker has stopped, or there was none to stop, for this reason; or it does not stop.
     pub fn stopped(&self, worker: &str, result: &Result<bool, Trouble>, otherwise: &str) {
         match result {
-            Ok(true) => self.status(&format!("* stopping worker on {worker} {}\n", self.tick())),
-            Ok(false) => self.status(&format!("* worker on {worker} {otherwise} {}\n", self.tick())),
-            Err(why) => show(&format!("* stopping worker on {worker} {}\n  {}\n", self.cross(), indented(why))),
+            Ok(stopped) => self.status(json!({"event": "stopped", "worker": worker, "ran": stopped}), |screen| {
+                let tick = screen.tick();
+                match stopped {
+                    true => format!("* stopping worker on {worker} {tick}\n"),
+                    false => format!("* worker on {worker} {otherwise} {tick}\n"),
+                }
+            }),
+            Err(why) => {
+                let event = json!({"event": "not_stopped", "worker": worker, "why": why.to_string()});
+                let text = |screen: &Screen| {
+                    format!("* stopping worker on {worker} {}\n  {}\n", screen.cross(), indented(why))
+                };
+                self.news(event, text);
+            }
         }
     }
 
     /// Workers have this long until they have to be up.
     pub fn waiting(&self, wait: Duration) {
-        self.status(&format!("\n⧖ sleeping {} second(s) while workers start.\n", wait.as_secs_f64()));
+        let seconds = wait.as_secs_f64();
+        let event = json!({"event": "waiting", "seconds": seconds});
+        self.status(event, |_| format!("\n⧖ sleeping {seconds} second(s) while workers start.\n"));
     }
 
     /// All are up.
     pub fn finished(&self) {
-        self.status(&format!("{} finished deployment, starting master.\n", self.tick()));
+        let text = |screen: &Screen| format!("{} finished deployment, starting master.\n", screen.tick());
+        self.status(json!({"event": "finished"}), text);
     }
 
     /// Something is wrong.
     pub fn problem(&self, what: &str) {
-        show(&format!("{} {what}\n", self.cross()));
+        self.news(json!({"event": "problem", "what": what}), |screen| format!("{} {what}\n", screen.cross()));
+    }
+
+    /// The same, where nothing more can be done.
+    pub fn failed(&self, what: &str) -> Failed {
+        self.problem(what);
+        Failed
     }
 
     /// Some workers did not start.
     pub fn some_failed(&self, good: &[String], bad: &[String]) {
         let of = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
-        show(&format!("\nFailed to initialize some workers:\n> Succeeded: {}\n> Failed: {}\n", of(good), of(bad)));
-        if !good.is_empty() {
-            self.status("\nShutting down initialized workers:\n");
-        }
+        self.news(json!({"event": "some_failed", "succeeded": good, "failed": bad}), |_| {
+            let text =
+                format!("\nFailed to initialize some workers:\n> Succeeded: {}\n> Failed: {}\n", of(good), of(bad));
+            if good.is_empty() { text } else { text + "\nShutting down initialized workers:\n" }
+        });
     }
 
     /// A line that a worker has written.
     pub fn line(&self, host: &str, line: &str) {
-        let hash = host.bytes().fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        show(&format!("{} {line}\n", self.coloured(COLOURS[hash % COLOURS.len()], &format!("{host} |"))));
+        self.news(json!({"event": "output", "host": host, "line": line}), |screen| {
+            let hash = host.bytes().fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+            let prefix = screen.coloured(COLOURS[hash % COLOURS.len()], &format!("{host} |"));
+            format!("{prefix} {line}\n")
+        });
     }
 }
 

@@ -1,101 +1,15 @@
-//! `skitter deploy` over real sshds.
+//! What users of `skitter deploy` see when all is well, or a worker fails.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::cluster::{Cluster, expected, text};
-use super::program::Program;
-
-/// Starts sshd, which wants an empty directory; it is the one that the system's own makes.
-const SSHD: &str = "mkdir -p -m 755 /run/sshd && exec /usr/sbin/sshd -D -e -f /tmp/ssh/server";
-
-/// What a server takes from its disk, so that hosts share nothing.
-const SERVER: &str = "HostKey /tmp/ssh/host\nAuthorizedKeysFile /tmp/ssh/user.pub\nStrictModes no\nUsePAM no\n\
-                      PidFile none\nPermitRootLogin yes\nSetEnv HOME=/tmp\n";
-
-/// What a client does.
-const CLIENT: &str = "IdentityFile /tmp/ssh/user\nIdentitiesOnly yes\nUserKnownHostsFile /tmp/ssh/known\n\
-                      GlobalKnownHostsFile /dev/null\n";
+use super::Site;
+use crate::cluster::{expected, text};
 
 /// How long workers may be there after their master was killed.
 const GONE: Duration = Duration::from_secs(5);
-
-/// Hosts with an sshd each, and the program as a release in a directory.
-struct Site {
-    cluster: Cluster,
-    servers: Vec<Program>,
-}
-
-impl Site {
-    fn new(hosts: usize) -> Site {
-        let mut cluster = Cluster::new(hosts);
-        let keys = tempfile::tempdir().expect("a directory");
-        for name in ["host", "user"] {
-            let path = keys.path().join(name);
-            let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).status();
-            assert!(made.expect("ssh-keygen is there").success());
-        }
-        let read = |name: &str| fs::read_to_string(keys.path().join(name)).expect("a key");
-        let names: Vec<String> = cluster.bed.hosts().map(str::to_owned).collect();
-        let known = format!("{} {}", names.join(","), read("host.pub"));
-        let files = [
-            ("host", read("host")),
-            ("user", read("user")),
-            ("user.pub", read("user.pub")),
-            ("known", known),
-            ("server", SERVER.to_owned()),
-            ("client", CLIENT.to_owned()),
-        ];
-        for name in &names {
-            let disk = cluster.bed.disk(name);
-            for directory in ["ssh", "release", "release/bin"] {
-                fs::create_dir(disk.join(directory)).expect("room");
-                fs::set_permissions(disk.join(directory), PermissionsExt::from_mode(0o700)).expect("ours");
-            }
-            for (file, text) in &files {
-                let path = disk.join("ssh").join(file);
-                fs::write(&path, text).expect("room");
-                fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("ours");
-            }
-            fs::hard_link(disk.join("skitter"), disk.join("release/bin/skitter")).expect("the same file system");
-        }
-        for file in ["ssh", "release"] {
-            cluster.knows(file);
-        }
-        let server = |host: &String| {
-            let server = cluster.bed.start(host, &["sh", "-c", SSHD]);
-            server.wait_for("Server listening on 0.0.0.0 port 22");
-            server
-        };
-        let servers = names.iter().map(server).collect();
-        Site { cluster, servers }
-    }
-
-    /// Deploys from the first host.
-    fn deploy(&self, arguments: &[&str]) -> Program {
-        self.deploy_by(&[], arguments)
-    }
-
-    fn deploy_by(&self, shell: &[&str], arguments: &[&str]) -> Program {
-        let start = ["/tmp/release/bin/skitter", "deploy", "--working-dir", "/tmp/release", "--ssh-config"];
-        let more = ["/tmp/ssh/client", "--cookie-file", "/tmp/cookie"];
-        self.cluster.bed.start("host-a", &[shell, &start[..], &more[..], arguments].concat())
-    }
-
-    /// That nothing is left but the servers, which end.
-    fn leaves_nothing(self) {
-        let Site { cluster, servers } = self;
-        for server in servers {
-            server.signal(Signal::TERM);
-            server.ended();
-        }
-        cluster.leaves_nothing();
-    }
-}
 
 #[test]
 #[ignore = "needs hosts; see scripts/check"]
@@ -233,5 +147,40 @@ fn one_deployer_at_a_time() {
     assert!(said.contains("✗ host-b  "), "{said}");
     first.signal(Signal::TERM);
     first.ended().with(0);
+    site.leaves_nothing();
+}
+
+/// Gives a host an address of IPv6 that is not looked for elsewhere first.
+const ADDRESS: &str = r#"
+import fcntl, socket, struct, sys
+open("/proc/sys/net/ipv6/conf/eth0/accept_dad", "w").write("0")
+place = socket.inet_pton(socket.AF_INET6, sys.argv[1]) + struct.pack("=Ii", 64, socket.if_nametoindex("eth0"))
+fcntl.ioctl(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM), 0x8916, place)
+"#;
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn hosts_may_have_other_addresses_than_ssh_uses() {
+    let mut site = Site::new(3);
+    let known = site.cluster.bed.disk("host-a").join("ssh/known");
+    let mut keys = fs::read_to_string(&known).expect("there");
+    let (_, key) = keys.split_once(' ').expect("names and a key");
+    keys.push_str(&format!("fd77::c,alias {key}"));
+    fs::write(known, keys).expect("room");
+    let client = site.cluster.bed.disk("host-a").join("ssh/client");
+    let text = fs::read_to_string(&client).expect("there");
+    fs::write(client, format!("{text}Host alias\nHostName host-b\nHostKeyAlias host-b\n")).expect("room");
+    for (host, address) in [("host-a", "fd77::a"), ("host-b", "fd77::b"), ("host-c", "fd77::c")] {
+        site.cluster.bed.start(host, &["python3", "-c", ADDRESS, address]).ended().with(0);
+    }
+    site.cluster.put("text", &crate::cluster::text(5));
+
+    // A name of ssh's own, of which nodes know nothing: the address that ssh comes to is taken, or one that is said.
+    let count = ["-d", "wordcount", "--", "--input", "/tmp/text", "--output", "/tmp/counts.tsv"];
+    let ended = site.deploy(&[&["w1@alias", "w2@[fd77::c]:gpu"], &count[..]].concat()).ended().with(0);
+    ended.said(&["Connected to `w1@10.77.0.12`, tags: []", "Connected to `w2@[fd77::c]`, tags: [gpu]"]);
+    assert_eq!(site.cluster.counts(), Some(expected(5)));
+    let ended = site.deploy(&["--address", "alias=fd77::b", "alias", "host-c"]).ended().with(0);
+    ended.said(&["Connected to `skitter_worker@[fd77::b]`", "Connected to `skitter_worker@host-c`"]);
     site.leaves_nothing();
 }

@@ -1,0 +1,185 @@
+//! Workers that have been started, and the agents that hold them.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use futures_util::future::{FutureExt, join_all};
+use futures_util::stream::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{CLOSE, Entry, LINES, LOOK, STOP, Screen, in_order};
+use crate::actor::Executor;
+use crate::hosts::{Host, Lines, Login, Request, Running};
+use crate::id::NodeAddress;
+
+/// How long workers have to end by themselves when their master has.
+const END: Duration = Duration::from_secs(5);
+
+/// Workers on hosts, each with the agent by which it was started or is about to be.
+#[derive(Debug)]
+pub struct Fleet {
+    pub(super) members: Vec<Member>,
+    /// What workers write, with the host's name.
+    lines: mpsc::Receiver<(String, String)>,
+    pub(super) tell: Lines,
+    /// Kept as long as its sessions.
+    pub(super) login: Option<Login>,
+}
+
+/// A worker on a host.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) entry: Entry,
+    pub(super) host: Host,
+    /// By which others reach it.
+    pub(super) address: String,
+    pub(super) running: Option<Running>,
+    /// It ran before.
+    pub(super) unchanged: bool,
+    /// This run has begun to start it.
+    pub(super) begun: bool,
+    /// It is not up, or not known to be.
+    pub(super) failed: bool,
+    /// The release that was sent and has to become the one that counts.
+    pub(super) sent: Option<String>,
+}
+
+impl Fleet {
+    /// No workers.
+    pub fn new() -> Fleet {
+        let (tell, lines) = mpsc::channel(LINES);
+        Fleet { members: Vec::new(), lines, tell, login: None }
+    }
+
+    /// Where the workers can be reached.
+    pub fn addresses(&self) -> Vec<NodeAddress> {
+        let address = |member: &Member| NodeAddress {
+            name: member.entry.name.clone(),
+            host: member.address.clone(),
+            port: member.running.as_ref().map(|running| running.port),
+        };
+        self.members.iter().map(address).collect()
+    }
+
+    /// Shows what workers write, until `ended` says that the master has: then waits until the workers have ended, too,
+    /// and stops those that do not by themselves; or leaves them, if it says `true`. Those that ran before are left.
+    pub fn show(self, executor: &Executor, screen: Screen, ended: oneshot::Receiver<bool>) -> Showing {
+        let (tell, told) = sync_channel::<()>(1);
+        executor.start(async move {
+            let Fleet { members, mut lines, tell: own, login } = self;
+            // So that it ends with the agents.
+            drop(own);
+            let ends = async {
+                match ended.await {
+                    Ok(true) => leave(members).await,
+                    _ => end(members, &screen).await,
+                }
+            };
+            let shows = async {
+                while let Some((host, line)) = lines.recv().await {
+                    screen.line(&host, &line);
+                }
+            };
+            tokio::join!(ends, shows);
+            drop(login);
+            drop(tell);
+        });
+        Showing(told)
+    }
+
+    /// Stops the workers.
+    pub async fn end(self, screen: &Screen) {
+        end(self.members, screen).await;
+    }
+
+    /// Lets the workers go on when this process ends.
+    pub async fn leave(self) {
+        leave(self.members).await;
+    }
+
+    /// Stops what this run has started when some of it has failed.
+    pub async fn tear_down(self, screen: &Screen) {
+        let (bad, good): (Vec<_>, Vec<_>) = self.members.into_iter().partition(|member| member.failed);
+        let names =
+            |members: &[Member]| -> Vec<String> { members.iter().map(|member| member.entry.to_string()).collect() };
+        if bad.is_empty() {
+            join_all(good.into_iter().map(|member| member.host.close(CLOSE))).await;
+            return;
+        }
+        screen.some_failed(&names(&good), &names(&bad));
+        stop(good, screen).await;
+        // Agents end what they were about to start.
+        join_all(bad.into_iter().map(|member| member.host.close(CLOSE))).await;
+    }
+
+    /// Stops what this run has started or is starting, and waits until it has ended.
+    pub async fn call_off(self, screen: &Screen) {
+        let (begun, others): (Vec<_>, Vec<_>) = self.members.into_iter().partition(|member| member.begun);
+        let ends = begun.into_iter().map(|member| {
+            async move {
+                // The agent lets what is starting come up, and then stops it.
+                let closed = member.host.close(CLOSE).await;
+                (member.entry.to_string(), closed.map(|()| true))
+            }
+            .boxed()
+        });
+        let mut ends = in_order(ends);
+        while let Some((name, ended)) = ends.next().await {
+            screen.stopped(&name, &ended, "");
+        }
+        join_all(others.into_iter().map(|member| member.host.close(CLOSE))).await;
+    }
+}
+
+/// What goes on beside the master.
+#[derive(Debug)]
+pub struct Showing(Receiver<()>);
+
+impl Showing {
+    /// Waits until all workers have ended, and all that they wrote is shown.
+    pub fn wait(self) {
+        // The other side says nothing, and goes.
+        let _ = self.0.recv();
+    }
+}
+
+async fn stop(members: Vec<Member>, screen: &Screen) {
+    let stops = members.into_iter().map(|member| {
+        async move {
+            let request = Request::Stop { name: member.entry.name.clone() };
+            let stopped = match member.unchanged {
+                true => Ok(false),
+                false => member.host.ask(&request, STOP).await.map(|_| true),
+            };
+            // It has nothing left to do.
+            let _ = member.host.close(CLOSE).await;
+            (member.entry.to_string(), stopped)
+        }
+        .boxed()
+    });
+    let mut stops = in_order(stops);
+    while let Some((name, stopped)) = stops.next().await {
+        screen.stopped(&name, &stopped, "is left as it was");
+    }
+}
+
+async fn leave(members: Vec<Member>) {
+    join_all(members.iter().map(|member| member.host.ask(&Request::Leave, LOOK))).await;
+    join_all(members.into_iter().map(|member| member.host.close(CLOSE))).await;
+}
+
+async fn end(members: Vec<Member>, screen: &Screen) {
+    join_all(members.into_iter().map(|member| end_one(member, screen))).await;
+}
+
+async fn end_one(member: Member, screen: &Screen) {
+    let request = Request::Await { name: member.entry.name.clone(), seconds: END.as_secs() };
+    // What ran before is not this run's to stop.
+    if !member.unchanged
+        && let Err(trouble) = member.host.ask(&request, END + STOP).await
+    {
+        screen.problem(&format!("{}: {trouble}", member.entry));
+    }
+    // It has been waited for what it had to do.
+    let _ = member.host.close(CLOSE).await;
+}
