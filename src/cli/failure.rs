@@ -68,8 +68,8 @@ pub enum Failure {
     /// A daemon cannot be started, or talked to.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    /// Workers could not be started on all hosts, or stopped; it has been said which, and why.
-    #[error("workers could not be started on all hosts")]
+    /// Not all hosts did what they should; it has been said which, and why.
+    #[error("not all hosts did what they should")]
     Rollout,
     /// What is to be brought to hosts is in no release.
     #[error(

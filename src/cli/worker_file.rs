@@ -74,6 +74,9 @@ pub fn parse(line: &str, default_name: &str) -> Result<Option<(NodeAddress, Vec<
     if address.port.is_some() {
         return Err(wrong("it has two colons"));
     }
+    if address.host.starts_with('-') {
+        return Err(wrong("a host does not begin with a dash"));
+    }
     let tags = tags.into_iter().flat_map(|tags| tags.split(','));
     let tags: Result<_, _> = tags.map(|tag| Tag::new(tag).map_err(|error| wrong(&error.to_string()))).collect();
     Ok(Some((address, tags?)))

@@ -40,6 +40,8 @@ pub struct Release {
     pub version: String,
     /// The fingerprint of the build.
     pub build: String,
+    /// What tells it from other releases, also of the same build.
+    pub sum: Option<String>,
 }
 
 /// A host with an agent. Dropping it ends the agent, which then stops what it has started.
@@ -232,7 +234,7 @@ async fn read(output: ChildStdout, name: String, lines: Lines, tell: &mpsc::Send
 /// What a host says of itself, until its agent has begun.
 async fn first_words(said: &mut Answers, directory: &str) -> Result<Release, Trouble> {
     let mut program = String::new();
-    let mut release = Release { machine: String::new(), version: String::new(), build: String::new() };
+    let mut release = Release { machine: String::new(), version: String::new(), build: String::new(), sum: None };
     loop {
         match said.recv().await {
             Some(Ok(Said::Machine(machine))) if !machine::runs_on(&machine) => {
@@ -241,8 +243,8 @@ async fn first_words(said: &mut Answers, directory: &str) -> Result<Release, Tro
             Some(Ok(Said::Machine(machine))) => release.machine = machine,
             Some(Ok(Said::Program(found))) => program = found,
             Some(Ok(Said::NoRelease)) => return Err(Trouble::NoRelease { directory: directory.to_owned() }),
-            Some(Ok(Said::Answer(Answer::Hello { version, build }))) => {
-                return Ok(Release { version, build, ..release });
+            Some(Ok(Said::Answer(Answer::Hello { version, build, release: sum }))) => {
+                return Ok(Release { version, build, sum, ..release });
             }
             Some(Ok(Said::Answer(other))) => return Err(Trouble::Nonsense(format!("{other:?}"))),
             Some(Err(Trouble::Lost(why))) if !program.is_empty() => {

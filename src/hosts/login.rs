@@ -147,6 +147,12 @@ impl Login {
     pub fn new(options: &SshOptions) -> io::Result<Login> {
         sweep(Path::new(SHORTEST));
         let (directory, lock) = locked()?;
+        let own = options.config.as_deref().map(std::path::absolute).transpose()?;
+        let options = &SshOptions { config: own, ..options.clone() };
+        if let Some(config) = &options.config {
+            let unreadable = |error| io::Error::other(format!("`{}`: {error}", config.display()));
+            File::open(config).map_err(unreadable)?;
+        }
         let mut builder = SessionBuilder::default();
         let check = if options.accept_new { KnownHosts::Add } else { KnownHosts::Strict };
         builder

@@ -1,20 +1,46 @@
 //! Files for hosts, packed once for all of them.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::future::{BoxFuture, FutureExt, Shared};
 use sha2::{Digest, Sha256};
+use tar::{EntryType, Header};
+use tokio::sync::oneshot;
+
+use crate::actor::{self, Census};
 
 /// Bytes of a sum that tell one parcel from another.
 const SHORT: usize = 8;
 
+/// Of what a file's mode says, who may read, write and run it.
+const PERMISSIONS: u32 = 0o777;
+
 /// Most directories inside each other: more is a mistake, such as a directory that contains itself.
 const MOST_DEPTH: usize = 64;
+
+/// A parcel that is being packed, or why it cannot be; for as many as want it.
+pub type Packing = Shared<BoxFuture<'static, Result<Parcel, String>>>;
+
+/// Packs on a thread of its own, so that hosts can be logged in to meanwhile.
+///
+/// # Errors
+/// When the system has no more threads.
+pub fn packing(pack: impl FnOnce() -> io::Result<Parcel> + Send + 'static) -> io::Result<Packing> {
+    let (tell, told) = oneshot::channel();
+    let work = move || {
+        // Nobody may want it any more.
+        let _ = tell.send(pack().map_err(|error| format!("nothing can be packed here: {error}")));
+    };
+    actor::thread("skitter-pack".to_owned(), &Census::new(), work, drop)?;
+    let packed = async move { told.await.unwrap_or_else(|_| Err("packing has failed".to_owned())) };
+    Ok(packed.boxed().shared())
+}
 
 /// A tarball, and where it is to be unpacked. The same files give the same bytes.
 #[derive(Clone, Debug)]
@@ -32,15 +58,13 @@ impl Parcel {
     /// # Errors
     /// When a file cannot be read or is none, or there is no room for the tarball.
     pub fn pack(root: &Path, files: &[String], place: impl FnOnce(&str) -> String) -> io::Result<Parcel> {
-        // Fast, because hosts may be near; those that are far are still sent half of it.
+        // Fast, because hosts may be near; those that are far are still sent less than half of it.
         let out = Summing { out: BufWriter::new(tempfile::tempfile()?), hash: Sha256::new(), size: 0 };
         let mut tarball = tar::Builder::new(GzEncoder::new(out, Compression::fast()));
-        tarball.mode(tar::HeaderMode::Deterministic);
-        tarball.follow_symlinks(false);
         for file in files {
             let path = root.join(file);
             let at = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
-            tarball.append_path_with_name(&path, file).map_err(at)?;
+            append(&mut tarball, &path, file).map_err(at)?;
         }
         let Summing { out, hash, size } = tarball.into_inner()?.finish()?;
         let sum: String = hash.finalize()[..SHORT].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -69,6 +93,27 @@ impl Parcel {
     /// Those of the file.
     pub fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
         self.file.read_at(bytes, at)
+    }
+}
+
+/// Adds a file, a directory or a link, of which nothing is told but its permissions.
+fn append(tarball: &mut tar::Builder<impl Write>, path: &Path, name: &str) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    let mut header = Header::new_gnu();
+    header.set_mode(found.permissions().mode() & PERMISSIONS);
+    header.set_size(0);
+    if found.is_symlink() {
+        header.set_entry_type(EntryType::Symlink);
+        tarball.append_link(&mut header, name, fs::read_link(path)?)
+    } else if found.is_dir() {
+        header.set_entry_type(EntryType::Directory);
+        tarball.append_data(&mut header, format!("{name}/"), io::empty())
+    } else {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        header.set_size(size);
+        // One that grows meanwhile is taken as it was.
+        tarball.append_data(&mut header, name, file.take(size))
     }
 }
 
@@ -122,7 +167,7 @@ impl<W: Write> Write for Summing<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -151,7 +196,7 @@ mod tests {
         let there = unpacked(&parcel);
         assert_eq!(files_in(there.path()).expect("readable"), files);
         let run = fs::metadata(there.path().join("link")).expect("where it leads");
-        assert_eq!(run.permissions().mode() & 0o111, 0o111);
+        assert_eq!(run.permissions().mode() & 0o777, 0o700, "what others may not read they may not read there");
 
         // When and by whom files were made makes no difference; what is in them does.
         fs::write(at("a/b/run"), "#!").expect("written");

@@ -48,6 +48,8 @@ pub enum Request {
         cookie: String,
         /// The directory to run in, below that of the release, if it is not that one.
         directory: Option<String>,
+        /// What tells all of this from what a worker is started with otherwise.
+        setup: String,
     },
     /// To stop a worker, whoever has started it. Answered by [`Answer::Stopped`].
     Stop {
@@ -100,6 +102,8 @@ pub enum Answer {
         version: String,
         /// The fingerprint of its build.
         build: String,
+        /// What tells the release that it stands in from others, if it stands in one.
+        release: Option<String>,
     },
     /// What there is.
     Found(Found),
@@ -155,6 +159,10 @@ pub struct Running {
     pub build: String,
     /// Its master.
     pub master: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// What it was started with, if it was by an agent: see [`Request::Start`].
+    pub setup: Option<String>,
 }
 
 /// A line, with its mark and end.

@@ -56,6 +56,16 @@ impl Release {
         directory.map(Release::open).transpose()
     }
 
+    /// What tells it from other releases, of the same build, too: a sum of RELEASE.json, which has those of all files.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn sum(&self) -> io::Result<String> {
+        let mut text = Vec::new();
+        plain(&self.directory.join(MANIFEST))?.take(MOST_MANIFEST).read_to_end(&mut text)?;
+        Ok(blake3::hash(&text).to_hex().to_string())
+    }
+
     /// The release in this directory. Its files are not looked at; [`verify`](super::verify) does that.
     ///
     /// # Errors

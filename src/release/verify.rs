@@ -18,8 +18,8 @@ use super::here::{PROGRAM, Release, plain};
 use super::limits::{MOST_BYTES, MOST_DEPTH, MOST_FILES, MOST_MANIFEST};
 use super::manifest::{MANIFEST, Manifest, Sum, hex, is_path};
 
-/// What nodes write into the directory that they are started in, which is no part of the release.
-const LOGS: &str = "logs";
+/// What nodes and deployers put into the directory of a release, which is no part of it.
+const LATER: [&str; 4] = ["logs", "files", "releases", "current"];
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -118,7 +118,7 @@ fn in_directory(release: &Release) -> Result<Vec<Fault>, At> {
             let entry = entry.map_err(at)?;
             let path = format!("{inside}{}", entry.file_name().to_string_lossy());
             let kind = entry.file_type().map_err(at)?;
-            if path == MANIFEST && kind.is_file() || path == LOGS && kind.is_dir() {
+            if path == MANIFEST && kind.is_file() || LATER.contains(&path.as_str()) && !kind.is_file() {
                 continue;
             }
             if kind.is_dir() && depth < MOST_DEPTH {

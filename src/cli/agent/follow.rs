@@ -20,8 +20,8 @@ const CHUNK: usize = 64 * 1024;
 /// Most bytes of a line that are passed on in one.
 const MOST: u64 = 64 * 1024;
 
-/// How long the rest of a log may take to be passed on.
-const REST: Duration = Duration::from_secs(10);
+/// How long the rest of a log may take to be passed on: whoever reads it may take a break.
+const REST: Duration = Duration::from_secs(600);
 
 /// A thread that reads a log.
 #[derive(Debug)]

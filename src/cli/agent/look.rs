@@ -10,6 +10,9 @@ use crate::cli::daemon::{DaemonError, Place, ask};
 use crate::hosts::{Answer, Found, Running};
 use crate::node::console::wire::{NodeStatus, Reply, Request};
 
+/// Where it is noted what a worker was started with, in the directory of its state: its process and the sum.
+const SETUP: &str = "setup";
+
 /// How long a worker may take to say how it stands.
 const STATUS: Duration = Duration::from_secs(5);
 
@@ -37,18 +40,34 @@ pub fn look(name: &str) -> Result<Answer, DaemonError> {
 /// When it does not answer.
 pub fn running(name: &str) -> Result<Option<Running>, DaemonError> {
     match ask(&Place::of(WORKER_MODE, name)?, &Request::Status, STATUS) {
-        Ok(Reply::Status(status)) => Ok(Some(running_of(&status))),
+        Ok(Reply::Status(status)) => Ok(Some(running_of(&status, setup(name, status.pid)))),
         Ok(_) | Err(DaemonError::NotRunning(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn running_of(status: &NodeStatus) -> Running {
+/// Notes what a worker was started with.
+pub fn note_setup(name: &str, pid: u32, setup: &str) {
+    if let Ok(place) = Place::of(WORKER_MODE, name) {
+        // Without it, the worker counts as one that a user has started.
+        let _ = fs::write(place.directory().join(SETUP), format!("{pid} {setup}"));
+    }
+}
+
+fn setup(name: &str, pid: u32) -> Option<String> {
+    let noted = fs::read_to_string(Place::of(WORKER_MODE, name).ok()?.directory().join(SETUP)).ok()?;
+    let (of, setup) = noted.split_once(' ')?;
+    (of == pid.to_string()).then(|| setup.to_owned())
+}
+
+fn running_of(status: &NodeStatus, setup: Option<String>) -> Running {
     let port = status.address.as_ref().and_then(|address| address.rsplit_once(':')?.1.parse().ok());
     Running {
         pid: status.pid,
         port: port.unwrap_or_default(),
         build: status.build.clone().unwrap_or_default(),
+        tags: status.tags.clone(),
+        setup,
         master: status.peers.iter().find(|peer| peer.mode == "master").map(|peer| peer.name.clone()),
     }
 }

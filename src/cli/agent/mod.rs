@@ -23,6 +23,7 @@ use super::daemon::{DaemonError, Lock, Place};
 use super::failure::Failure;
 use crate::actor::{self, Census};
 use crate::hosts::{Answer, LEASE, MARK, MAX_LINE, Request, line};
+use crate::release::Release;
 
 /// The lock of deployers is the place of a node of this mode.
 const LOCK: &str = "deploy";
@@ -66,7 +67,8 @@ pub fn run() -> Result<(), Failure> {
     let listen = move || listen(io::stdin(), &heard);
     actor::thread("skitter-agent".to_owned(), &Census::new(), listen, drop).map_err(Failure::Start)?;
     let build = build::fingerprint().map_err(Failure::Start)?.hex();
-    say(&Answer::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), build });
+    let release = Release::here().ok().flatten().and_then(|release| release.sum().ok());
+    say(&Answer::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), build, release });
     Agent { events, tell, started: Vec::new(), followers: BTreeMap::new(), busy: false, lock: None }.run();
     Ok(())
 }
@@ -154,9 +156,9 @@ impl Agent {
         match request {
             Request::Look { name } => Some(look::look(&name).unwrap_or_else(|error| failed(&error))),
             Request::Lock { name, holder } => Some(self.lock(&name, &holder)),
-            Request::Start { name, arguments, cookie, directory } => {
+            Request::Start { name, arguments, cookie, directory, setup } => {
                 self.started.push(name.clone());
-                self.later(move || work::start(&name, &arguments, &cookie, directory.as_deref()))
+                self.later(move || work::start(&name, &arguments, &cookie, directory.as_deref(), &setup))
             }
             Request::Stop { name } => self.later(move || work::stop(&name, STOP)),
             Request::Await { name, seconds } => {

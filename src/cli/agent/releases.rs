@@ -14,6 +14,12 @@ const RELEASES: &str = "releases";
 /// Which releases have counted, the last one last: a line each, with the path below the directory.
 const HISTORY: &str = "releases/history";
 
+/// Stands for the release that was unpacked by hand, which counts when there is no link.
+const UNPACKED: &str = ".";
+
+/// The program of a release.
+const PROGRAM: &str = "bin/skitter";
+
 /// How many releases are kept: the one that counts, and some to go back to.
 const KEPT: usize = 5;
 
@@ -47,12 +53,15 @@ impl Releases {
         Ok(())
     }
 
-    /// The one that counted before the one that counts, if it is still there.
+    /// The one that counted before the one that counts, if it is still there: [`UNPACKED`] if that is the one that was
+    /// unpacked by hand.
     pub fn previous(&self) -> Option<String> {
         let history = self.history().ok()?;
         let (last, before) = history.split_last()?;
-        let previous = before.last()?;
-        (self.counts(last) && self.0.join(previous).is_dir()).then(|| previous.clone())
+        let unpacked = UNPACKED.to_owned();
+        let previous = before.last().unwrap_or(&unpacked);
+        let is_there = self.0.join(previous).join(PROGRAM).exists();
+        (self.counts(last) && is_there).then(|| previous.clone())
     }
 
     /// Makes the one count again that did before. Returns which.
@@ -64,7 +73,10 @@ impl Releases {
         let mut history = self.history()?;
         history.pop();
         self.write(&history)?;
-        self.link(&previous)?;
+        match previous == UNPACKED {
+            true => fs::remove_file(self.0.join(CURRENT))?,
+            false => self.link(&previous)?,
+        }
         Ok(previous)
     }
 
@@ -91,7 +103,8 @@ impl Releases {
 
     /// A link that is there already cannot be changed, but another one can take its place.
     fn link(&self, to: &str) -> io::Result<()> {
-        let new = self.0.join(format!("{CURRENT}.new"));
+        // Others may do the same at the same time.
+        let new = self.0.join(format!("{CURRENT}.{}", std::process::id()));
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => symlink(to, &new)?,
@@ -126,7 +139,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let releases = Releases(directory.path().to_owned());
         for name in names {
-            fs::create_dir_all(directory.path().join(RELEASES).join(name)).expect("made");
+            let program = directory.path().join(RELEASES).join(name).join(PROGRAM);
+            fs::create_dir_all(program).expect("made");
         }
         (directory, releases)
     }
@@ -161,7 +175,17 @@ mod tests {
         assert_eq!(releases.previous(), None);
         releases.switch("releases/b").expect("it is there");
         assert_eq!(releases.previous().as_deref(), Some("releases/a"));
-        fs::remove_dir(directory.path().join("releases/a")).expect("there");
+        fs::remove_dir_all(directory.path().join("releases/a")).expect("there");
+        assert_eq!(releases.previous(), None);
+    }
+
+    #[test]
+    fn what_was_unpacked_by_hand_can_be_gone_back_to() {
+        let (directory, releases) = releases(&["a"]);
+        fs::create_dir_all(directory.path().join(PROGRAM)).expect("made");
+        releases.switch("releases/a").expect("it is there");
+        assert_eq!(releases.switch_back().expect("one before"), UNPACKED);
+        assert!(!directory.path().join(CURRENT).exists());
         assert_eq!(releases.previous(), None);
     }
 

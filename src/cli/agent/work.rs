@@ -3,16 +3,20 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::look::running;
+use super::look::{note_setup, running};
 use crate::cli::command::WORKER_MODE;
 use crate::cli::daemon::{COOKIE, Place, Process};
 use crate::hosts::Answer;
+use crate::release::Release;
 
 /// How long a worker has to drain that should have ended long ago.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// Options that say where logs are.
 const LOG_OPTIONS: [&str; 2] = ["--log-dir", "--no-log"];
+
+/// The configuration of a release.
+const CONFIG: &str = "skitter.toml";
 
 /// Where they are otherwise, below the directory of the release.
 const LOGS: &str = "logs";
@@ -24,11 +28,16 @@ fn own(arguments: &[&str]) -> std::io::Result<Command> {
 }
 
 /// Starts a worker in a directory and waits until it is up.
-pub fn start(name: &str, arguments: &[String], cookie: &str, directory: Option<&str>) -> Answer {
+pub fn start(name: &str, arguments: &[String], cookie: &str, directory: Option<&str>, setup: &str) -> Answer {
     let run = || {
         // Wherever it runs, its logs are where they are looked for.
         let here = std::env::current_dir()?;
-        let mut command = own(&[WORKER_MODE, "daemon", "--name", name])?;
+        let mut command = own(&[WORKER_MODE, "daemon", &format!("--name={name}")])?;
+        // Wherever it runs, what counts is what came with the program.
+        let config = Release::here().ok().flatten().map(|release| release.directory.join(CONFIG));
+        if let Some(config) = config.filter(|config| config.exists()) {
+            command.arg("--config").arg(config);
+        }
         if !arguments.iter().any(|argument| LOG_OPTIONS.contains(&argument.as_str())) {
             command.arg(LOG_OPTIONS[0]).arg(here.join(LOGS));
         }
@@ -40,7 +49,10 @@ pub fn start(name: &str, arguments: &[String], cookie: &str, directory: Option<&
     };
     match run() {
         Ok(output) if output.status.success() => match running(name) {
-            Ok(Some(running)) => Answer::Started(running),
+            Ok(Some(running)) => {
+                note_setup(name, running.pid, setup);
+                Answer::Started(running)
+            }
             Ok(None) => Answer::Failed { why: "the worker has ended at once".to_owned() },
             Err(error) => super::failed(&error),
         },
@@ -59,7 +71,7 @@ pub fn stop(name: &str, limit: Duration) -> Answer {
         return Answer::Stopped { ran };
     }
     let seconds = format!("{}s", limit.as_secs_f64());
-    let run = own(&[WORKER_MODE, "stop", "--name", name, "--timeout", &seconds]);
+    let run = own(&[WORKER_MODE, "stop", &format!("--name={name}"), "--timeout", &seconds]);
     match run.and_then(|mut command| command.output()) {
         // Status 1 is for one that has ended meanwhile.
         Ok(output) if matches!(output.status.code(), Some(0 | 1)) => Answer::Stopped { ran },

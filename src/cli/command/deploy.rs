@@ -2,32 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
 
+use super::General;
 use super::choice::{self, Deploy};
 use super::cores::Cores;
+use super::manage::Background;
 use super::master::{MASTER, MODE, texts};
 use super::node::{self, Node};
 use super::reach::Reach;
 use super::start;
-use super::{General, manage};
 use crate::actor::Executor;
 use crate::cli::app::App;
 use crate::cli::build;
-use crate::cli::config::{ConfigError, LogFiles, Port, Seconds, Settings};
+use crate::cli::config::{ConfigError, Count, LogFiles, Port, Seconds, Settings};
 use crate::cli::failure::Failure;
 use crate::cli::rollout::{Entry, Failed, Fleet, Plan, Screen};
-use crate::hosts::{Parcel, files_in};
+use crate::hosts::{Packing, Parcel, files_in, packing};
 use crate::id::NodeAddress;
 use crate::node::local::Watch;
 use crate::node::master::{self, MasterOptions};
 use crate::node::{NodeFailure, Signals};
-use crate::release::{MANIFEST, Release, verify};
+use crate::release::{Fault, MANIFEST, Release, ReleaseError, verify};
 
 /// How long workers have to be up, unless it is said: the original's default.
 const WAIT: &str = "10s";
@@ -55,6 +56,7 @@ pub struct Rollout {
     mode: Mode,
 
     /// Stop every worker of the list, and start nothing [default: false]
+    #[arg(conflicts_with_all = ["rollback", "dry_run"])]
     #[arg(short, long, env = "SKITTER_DEPLOY_STOP", hide_env_values = true, value_parser = FalseyValueParser::new())]
     stop: bool,
 
@@ -67,6 +69,7 @@ pub struct Rollout {
     push: bool,
 
     /// Go back on all hosts to the release that counted before this one, and start nothing [default: false]
+    #[arg(conflicts_with_all = ["push", "dry_run"])]
     #[arg(long, env = "SKITTER_ROLLBACK", hide_env_values = true, value_parser = FalseyValueParser::new())]
     rollback: bool,
 
@@ -161,11 +164,23 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
         deploy.choice.build(app, "deploy", entry)?;
     }
     let executor = Executor::with_connections("skitter-deploy", 1).map_err(Failure::Start)?;
-    if deploy.stop {
-        return finish(wait(&executor, async move { plan.access.stop(&plan.entries, &screen).await })?);
-    }
-    if deploy.rollback {
-        return finish(wait(&executor, async move { plan.roll_back(&screen).await })?);
+    if deploy.stop || deploy.rollback {
+        let signals = Signals::listen(drop).map_err(Failure::Start)?;
+        let stopper = signals.stopper();
+        let done = wait(&executor, async move {
+            let work = async {
+                match deploy.stop {
+                    true => plan.access.stop(&plan.entries, &screen).await,
+                    false => plan.roll_back(&screen).await,
+                }
+            };
+            tokio::select! {
+                biased;
+                signal = stopper.stopped() => Err(screen.failed(&format!("{signal}: the rest is left as it is"))),
+                done = work => done,
+            }
+        })?;
+        return done.map_err(|Failed| Failure::Rollout);
     }
     let begin = {
         let (workers, options): (Vec<_>, _) =
@@ -178,17 +193,23 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
         if deploy.mode == Mode::Daemon {
             let last = log.terminal.clone();
             let signals = Signals::listen(move |_| last.close()).map_err(Failure::Start)?;
+            let master = Background::new(name.name())?;
             begin();
             let fleet = up(&executor, plan, screen, &signals)?;
-            let arguments = deploy.master_arguments(&fleet.addresses(), name.name(), entry.map(|entry| entry.name));
-            let started = manage::launch_master(name.name(), &arguments);
-            return match started {
-                Ok(()) => wait(&executor, fleet.leave()),
-                Err(failure) => {
-                    wait(&executor, async move { fleet.end(&screen).await })?;
-                    Err(failure)
-                }
-            };
+            let workflow = entry.map(|entry| entry.name);
+            let arguments = deploy.master_arguments(general, &fleet.addresses(), name.name(), workflow)?;
+            let started = master.launch(&arguments);
+            let called_off = signals.stopper().is_stopping();
+            if let (Ok(process), false) = (&started, called_off) {
+                wait(&executor, fleet.leave())?;
+                screen.background(name.name(), *process, &master.log());
+                return Ok(());
+            }
+            let ended = if started.is_ok() { master.end() } else { Ok(()) };
+            wait(&executor, async move { fleet.call_off(&screen).await })?;
+            started?;
+            ended?;
+            return Err(Failure::Rollout);
         }
         let mut managed = start::manage(app, general, &settings, MODE, name.name(), log)?;
         begin();
@@ -196,7 +217,7 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
         screen.finished();
         let workers = fleet.addresses();
         let (tell_end, ended) = tokio::sync::oneshot::channel();
-        let shown = fleet.show(&executor, screen, ended);
+        let shown = fleet.show(&executor, screen, deploy.no_shutdown_with_master, ended).map_err(Failure::Start)?;
         let stop_with_workers = settings.shutdown_with_workers.unwrap_or(false);
         let workflow = entry.map(|entry| (entry.name.to_owned(), arguments));
         let options = MasterOptions { workers, deploy: workflow, stop_with_workers };
@@ -205,7 +226,7 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
         let settings = node::settings(&settings, name)?;
         let result =
             master::run(settings, Arc::new(app.clone()), options, &mut managed.signals, &mut managed.console, watch);
-        let _ = tell_end.send(deploy.no_shutdown_with_master);
+        drop(tell_end);
         shown.wait();
         result.map_err(|failure| match failure {
             NodeFailure::Deployment { name, source } => choice::failed(&name, *source),
@@ -237,10 +258,6 @@ fn up(executor: &Executor, plan: Plan, screen: Screen, signals: &Signals) -> Res
         Err(Failed)
     })?;
     started.map_err(|Failed| Failure::Rollout)
-}
-
-fn finish(result: Result<(), Failed>) -> Result<(), Failure> {
-    result.map_err(|Failed| Failure::Rollout)
 }
 
 /// Does something on the threads of an executor, and waits for it.
@@ -278,6 +295,7 @@ impl Rollout {
             push,
             files,
             build: build.hex(),
+            release: release.as_ref().and_then(|release| release.sum().ok()),
             cookie,
             arguments: self.worker_arguments(settings),
             addresses: self.address.iter().cloned().collect::<BTreeMap<_, _>>(),
@@ -304,12 +322,32 @@ impl Rollout {
             }
             None => {}
         }
+        let mut add =
+            |option: &str, value: Option<String>| arguments.extend(value.map(|value| format!("{option}={value}")));
+        add("--cores", settings.cores.map(|Count(cores)| cores.to_string()));
+        add("--threads", settings.threads.map(|Count(threads)| threads.to_string()));
+        add("--log-level", settings.log_level.and_then(name_of));
+        add("--log-format", settings.log_format.and_then(name_of));
         arguments
     }
 
     /// What a master that is a daemon is told.
-    fn master_arguments(&self, workers: &[NodeAddress], name: &str, workflow: Option<&str>) -> Vec<OsString> {
+    fn master_arguments(
+        &self,
+        general: &General,
+        workers: &[NodeAddress],
+        name: &str,
+        workflow: Option<&str>,
+    ) -> Result<Vec<OsString>, Failure> {
         let mut arguments: Vec<OsString> = ["master", "daemon", "--name", name].map(Into::into).to_vec();
+        if let Some(config) = &general.config {
+            arguments.extend(["--config".into(), absolute(config).map_err(Failure::Start)?.into()]);
+        }
+        let mut add = |option: &str, value: Option<String>| {
+            arguments.extend(value.map(|value| format!("{option}={value}").into()));
+        };
+        add("--log-level", general.log_level.and_then(name_of));
+        add("--log-format", general.log_format.and_then(name_of));
         arguments.extend(workers.iter().map(|worker| worker.to_string().into()));
         match workflow {
             Some(workflow) => arguments.extend(["--deploy".into(), workflow.into()]),
@@ -323,7 +361,7 @@ impl Rollout {
             arguments.push("--".into());
             arguments.extend(self.choice.arguments.iter().cloned());
         }
-        arguments
+        Ok(arguments)
     }
 
     /// The options that were given and that matter to whoever looks on.
@@ -353,18 +391,31 @@ impl Rollout {
     }
 }
 
+/// What a user writes for a value.
+fn name_of(value: impl ValueEnum) -> Option<String> {
+    value.to_possible_value().map(|value| value.get_name().to_owned())
+}
+
 /// The release here, to be sent: all that it lists. It has to be as it was made, because hosts have to get what was.
-fn packed(release: &Release) -> Result<Parcel, Failure> {
-    let manifest = verify(&release.directory)?;
+fn packed(release: &Release) -> Result<Packing, Failure> {
+    match verify(&release.directory) {
+        Ok(_) => {}
+        // What else is there, such as results of workers that ran there, is not sent.
+        Err(ReleaseError::Broken { faults, .. }) if faults.iter().all(|fault| matches!(fault, Fault::TooMuch(_))) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let manifest = release.manifest.clone();
     let files: Vec<String> = manifest.files.keys().cloned().chain([MANIFEST.to_owned()]).collect();
+    let directory = release.directory.clone();
     // A build that was packed with other files is another release.
-    let place = |sum: &str| format!("releases/{}-{}-{}", manifest.version, &manifest.build[..8], &sum[..8]);
-    Parcel::pack(&release.directory, &files, place).map_err(Failure::Start)
+    let place = move |sum: &str| format!("releases/{}-{}-{}", manifest.version, &manifest.build[..8], &sum[..8]);
+    packing(move || Parcel::pack(&directory, &files, place)).map_err(Failure::Start)
 }
 
 /// A directory of files, to be sent.
-fn files(directory: &Path) -> Result<Parcel, Failure> {
+fn files(directory: &Path) -> Result<Packing, Failure> {
     let unreadable = |source| ConfigError::Read { what: "directory", path: directory.to_owned(), source };
     let files = files_in(directory).map_err(unreadable)?;
-    Ok(Parcel::pack(directory, &files, |sum| format!("files/{sum}")).map_err(unreadable)?)
+    let directory = directory.to_owned();
+    packing(move || Parcel::pack(&directory, &files, |sum| format!("files/{sum}"))).map_err(Failure::Start)
 }

@@ -1,6 +1,7 @@
 //! What can be done with a node that runs: `skitter worker stop`, `skitter master deploy NAME`, and so on.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
@@ -259,28 +260,53 @@ pub fn launch_local(general: &General, mode: &str, name: &str) -> Result<(), Fai
     say_started(&Place::of(mode, name)?, started)
 }
 
-/// Starts a master as a daemon, with these arguments.
-///
-/// # Errors
-/// As [`launch`].
-pub fn launch_master(name: &str, arguments: &[OsString]) -> Result<(), Failure> {
-    let started = daemon::launch(super::master::MODE, name, arguments)?;
-    say_started(&Place::of(super::master::MODE, name)?, started)?;
-    if started.is_some() {
-        print(&format!(
-            "see it by `skitter master status --name {name}`, stop it and its workers by `skitter master stop --name \
-             {name}`\n"
-        ))?;
-    }
-    Ok(())
-}
-
 fn say_started(place: &Place, started: Option<u32>) -> Result<(), Failure> {
     let (what, log) = (place.what(), place.log());
     print(&match started {
         Some(pid) => format!("{what} is up: process {pid}, log {}\n", log.display()),
         None => format!("{what} has done its work and ended: log {}\n", log.display()),
     })
+}
+
+/// A master that is to be a daemon beside workers on hosts.
+#[derive(Debug)]
+pub struct Background {
+    /// The name of its node.
+    name: String,
+    place: Place,
+}
+
+impl Background {
+    /// One of this name.
+    ///
+    /// # Errors
+    /// When one runs, or there is no place for its state.
+    pub fn new(name: &str) -> Result<Background, Failure> {
+        let place = Place::make(super::master::MODE, name)?;
+        Ok(Background { name: name.to_owned(), place })
+    }
+
+    /// Starts it with these arguments. Returns its process, unless it has done its work and ended.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn launch(&self, arguments: &[OsString]) -> Result<Option<u32>, Failure> {
+        Ok(daemon::launch(super::master::MODE, &self.name, arguments)?)
+    }
+
+    /// Where it writes to.
+    pub fn log(&self) -> PathBuf {
+        Place::of(super::master::MODE, &self.name).map_or_else(|_| self.place.log(), |place| place.log())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn end(&self) -> Result<(), Failure> {
+        end(&Place::of(super::master::MODE, &self.name)?, ANSWER)?;
+        Ok(())
+    }
 }
 
 /// Ends a node: in order if it does so in time. Says how, if there was one.

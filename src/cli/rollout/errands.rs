@@ -1,12 +1,19 @@
 //! What is done on each host at once, without a master: workers are stopped, the release before is gone back to, logs
 //! are fetched.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use futures_util::future::{FutureExt, join_all};
 use futures_util::stream::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Access, CLOSE, Entry, Failed, LINES, LOOK, Plan, STOP, Screen, in_order, lock};
+use crate::actor::{self, Census};
 use crate::hosts::{Answer, Found, Host, Lines, Login, Request, Trouble};
+
+/// How long a log may take to be read: by whom, how fast, and over what, is not known.
+const READ: Duration = Duration::from_secs(3600);
 
 impl Access {
     /// Stops the worker on each host, whoever has started it. What became of each is said.
@@ -49,18 +56,22 @@ impl Access {
     ) -> Result<(), Failed> {
         let login = self.login().map_err(|why| screen.failed(&why))?;
         let (tell, mut told): (Lines, _) = mpsc::channel(LINES);
-        let shows = async {
-            while let Some((host, line)) = told.recv().await {
-                screen.line(&host, &line);
+        let (screen_of_lines, (done, shown)) = (*screen, oneshot::channel::<()>());
+        let show = move || {
+            while let Some((host, line)) = told.blocking_recv() {
+                screen_of_lines.line(&host, &line);
             }
+            drop(done);
         };
+        actor::thread("skitter-show".to_owned(), &Census::new(), show, drop)
+            .map_err(|error| screen.failed(&format!("nothing can be shown: {error}")))?;
         let reads = async {
             let request = |entry: &Entry| Request::Log { name: entry.name.clone(), lines, follow };
             let reads = entries.iter().map(|entry| {
                 let (login, tell, request) = (&login, tell.clone(), request(entry));
                 async move {
                     let host = self.visit(login, entry, &tell).await?;
-                    host.ask(&request, STOP).await?;
+                    host.ask(&request, READ).await?;
                     Ok::<Host, Trouble>(host)
                 }
                 .boxed()
@@ -89,7 +100,10 @@ impl Access {
             join_all(good.into_iter().map(|(_, host)| host.close(CLOSE))).await;
             all
         };
-        tokio::join!(reads, shows).0
+        let all = reads.await;
+        // Says nothing, and goes.
+        let _ = shown.await;
+        all
     }
 }
 
@@ -102,10 +116,12 @@ impl Plan {
     pub async fn roll_back(&self, screen: &Screen) -> Result<(), Failed> {
         let login = self.access.login().map_err(|why| screen.failed(&why))?;
         let (tell, _lines) = mpsc::channel(1);
-        let looks = self.entries.iter().map(|entry| self.look_back(&login, entry, &tell).boxed());
+        // Once for a host, however many workers are there.
+        let entries: BTreeMap<&str, &Entry> = self.entries.iter().map(|entry| (entry.host.as_str(), entry)).collect();
+        let looks = entries.values().map(|entry| self.look_back(&login, entry, &tell).boxed());
         let looked: Vec<_> = in_order(looks).collect().await;
         let (mut hosts, mut table) = (Vec::new(), Vec::new());
-        for (entry, looked) in self.entries.iter().zip(looked) {
+        for (entry, looked) in entries.values().copied().zip(looked) {
             match looked {
                 Ok((host, previous)) => hosts.push((entry, host, previous)),
                 Err(why) => table.push((entry.to_string(), why)),
@@ -116,7 +132,7 @@ impl Plan {
             table = lock(&self.holder, locks).await;
         }
         if !table.is_empty() {
-            screen.not_ready(&table);
+            screen.not_back(&table);
             return Err(Failed);
         }
         let backs = hosts.iter().map(|(_, host, _)| host.ask(&Request::SwitchBack, LOOK).boxed());
@@ -136,7 +152,11 @@ impl Plan {
     async fn look_back(&self, login: &Login, entry: &Entry, lines: &Lines) -> Result<(Host, String), String> {
         let host = self.access.visit(login, entry, lines).await.map_err(|trouble| trouble.to_string())?;
         if host.release().build != self.build {
-            return Err("another release counts there than this one, which alone can be gone back from".to_owned());
+            return Err(format!(
+                "another release counts there than this one, the only one to go back from; to go further, use \
+                 `{}/current/bin/skitter` there",
+                self.access.directory
+            ));
         }
         match host.ask(&Request::Look { name: entry.name.clone() }, LOOK).await {
             Ok(Answer::Found(Found { previous: Some(previous), .. })) => Ok((host, previous)),

@@ -1,5 +1,6 @@
 //! Workers that have been started, and the agents that hold them.
 
+use std::io;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
@@ -8,12 +9,15 @@ use futures_util::stream::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{CLOSE, Entry, LINES, LOOK, STOP, Screen, in_order};
-use crate::actor::Executor;
+use crate::actor::{self, Census, Executor};
 use crate::hosts::{Host, Lines, Login, Request, Running};
 use crate::id::NodeAddress;
 
 /// How long workers have to end by themselves when their master has.
 const END: Duration = Duration::from_secs(5);
+
+/// How long whoever reads what workers have written may take a break at the end.
+const BREAK: Duration = Duration::from_secs(600);
 
 /// Workers on hosts, each with the agent by which it was started or is about to be.
 #[derive(Debug)]
@@ -42,6 +46,12 @@ pub(super) struct Member {
     pub(super) failed: bool,
     /// The release that was sent and has to become the one that counts.
     pub(super) sent: Option<String>,
+    /// The directory that it is to run in, below that of the release.
+    pub(super) files: Option<String>,
+    /// What it is told when it starts.
+    pub(super) arguments: Vec<String>,
+    /// What tells it from workers that are started otherwise.
+    pub(super) setup: String,
 }
 
 impl Fleet {
@@ -62,34 +72,47 @@ impl Fleet {
     }
 
     /// Shows what workers write, until `ended` says that the master has: then waits until the workers have ended, too,
-    /// and stops those that do not by themselves; or leaves them, if it says `true`. Those that ran before are left.
-    pub fn show(self, executor: &Executor, screen: Screen, ended: oneshot::Receiver<bool>) -> Showing {
-        let (tell, told) = sync_channel::<()>(1);
+    /// and stops those that do not by themselves. Those that ran before are left; all are, also if this process is
+    /// killed, if they are to `stay`.
+    ///
+    /// # Errors
+    /// When the system has no more threads.
+    pub fn show(
+        self,
+        executor: &Executor,
+        screen: Screen,
+        stay: bool,
+        ended: oneshot::Receiver<()>,
+    ) -> io::Result<Showing> {
+        let (tell, told) = sync_channel::<()>(2);
+        let Fleet { members, mut lines, tell: own, login } = self;
+        // So that it ends with the agents.
+        drop(own);
+        // Whoever reads may take a break, in which hosts have to be told that this process is there.
+        let (shown, panicked) = (tell.clone(), tell.clone());
+        let show = move || {
+            while let Some((host, line)) = lines.blocking_recv() {
+                screen.line(&host, &line);
+            }
+            drop(shown);
+        };
+        actor::thread("skitter-show".to_owned(), &Census::new(), show, move |_| drop(panicked))?;
         executor.start(async move {
-            let Fleet { members, mut lines, tell: own, login } = self;
-            // So that it ends with the agents.
-            drop(own);
-            let ends = async {
-                match ended.await {
-                    Ok(true) => leave(members).await,
-                    _ => end(members, &screen).await,
-                }
-            };
-            let shows = async {
-                while let Some((host, line)) = lines.recv().await {
-                    screen.line(&host, &line);
-                }
-            };
-            tokio::join!(ends, shows);
+            if stay {
+                // From here on they end by their own time-out if no master comes.
+                join_all(members.iter().map(|member| member.host.ask(&Request::Leave, LOOK))).await;
+            }
+            // Gone without a word, it has ended, too.
+            let _ = ended.await;
+            if stay {
+                join_all(members.into_iter().map(|member| member.host.close(CLOSE))).await;
+            } else {
+                end(members, &screen).await;
+            }
             drop(login);
             drop(tell);
         });
-        Showing(told)
-    }
-
-    /// Stops the workers.
-    pub async fn end(self, screen: &Screen) {
-        end(self.members, screen).await;
+        Ok(Showing(told))
     }
 
     /// Lets the workers go on when this process ends.
@@ -176,7 +199,7 @@ async fn end_one(member: Member, screen: &Screen) {
     let request = Request::Await { name: member.entry.name.clone(), seconds: END.as_secs() };
     // What ran before is not this run's to stop.
     if !member.unchanged
-        && let Err(trouble) = member.host.ask(&request, END + STOP).await
+        && let Err(trouble) = member.host.ask(&request, END + STOP + BREAK).await
     {
         screen.problem(&format!("{}: {trouble}", member.entry));
     }

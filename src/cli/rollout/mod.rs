@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::{BoxFuture, FutureExt, Shared, join_all};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use openssh::Session;
 use tokio::time::timeout;
@@ -25,7 +25,7 @@ pub use self::fleet::Fleet;
 use self::fleet::Member;
 use self::preflight::Finding;
 pub use self::screen::Screen;
-use crate::hosts::{Answer, Delivery, Host, Lines, Login, Parcel, Request, Trouble, deliver};
+use crate::hosts::{Answer, Delivery, Host, Lines, Login, Packing, Release, Request, Trouble, deliver};
 
 /// Hosts that are logged in to, or asked for what takes long, at a time: more would wait for this machine's processor.
 const AT_A_TIME: usize = 16;
@@ -59,11 +59,13 @@ pub struct Plan {
     /// How their hosts are reached.
     pub access: Access,
     /// The release, to be sent to hosts that have another one, or none.
-    pub push: Option<Parcel>,
+    pub push: Option<Packing>,
     /// What becomes the directory that workers run in.
-    pub files: Option<Parcel>,
+    pub files: Option<Packing>,
     /// The fingerprint of this build, in hexadecimal.
     pub build: String,
+    /// What tells this release from others of this build.
+    pub release: Option<String>,
     /// The secret of the cluster.
     pub cookie: String,
     /// Arguments of all workers.
@@ -84,6 +86,16 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed;
 
+/// A host that has been logged in to, and what was sent there.
+#[derive(Clone, Debug)]
+struct Ground {
+    session: Arc<Session>,
+    /// Where the release was sent to, if it was.
+    sent: Option<String>,
+    /// Where the files are that were to be sent.
+    files: Option<String>,
+}
+
 /// Does all of it, some at a time; results come in the order of the list.
 fn in_order<'a, T>(all: impl IntoIterator<Item = BoxFuture<'a, T>>) -> BoxStream<'a, T>
 where
@@ -99,7 +111,16 @@ impl Plan {
     /// # Errors
     /// When one is not ready. All that was found is said.
     async fn look(&self, login: &Login, screen: &Screen, lines: &Lines) -> Result<Vec<Member>, Failed> {
-        let looks = self.entries.iter().map(|entry| self.look_at(login, entry, screen, lines).boxed());
+        // Once for a host, however many workers are to be there.
+        let mut grounds: BTreeMap<&str, Shared<BoxFuture<'_, Result<Ground, Trouble>>>> = BTreeMap::new();
+        for entry in &self.entries {
+            let prepare = || self.prepare(login, entry, screen, lines).boxed().shared();
+            grounds.entry(&entry.host).or_insert_with(prepare);
+        }
+        let looks = self.entries.iter().map(|entry| {
+            let ground = grounds[entry.host.as_str()].clone();
+            async move { self.look_at(ground.await?, entry, lines).await }.boxed()
+        });
         let looked: Vec<_> = in_order(looks).collect().await;
         let mut members = Vec::new();
         let mut table = Vec::new();
@@ -120,64 +141,95 @@ impl Plan {
         Err(Failed)
     }
 
-    /// What one host has to say.
-    async fn look_at(
-        &self,
-        login: &Login,
-        entry: &Entry,
-        screen: &Screen,
-        lines: &Lines,
-    ) -> Result<(Member, Vec<Finding>), Trouble> {
-        let session = Arc::new(login.open(&entry.host).await?);
-        if let Some(files) = &self.files {
-            self.send(&session, entry, files, screen).await?;
+    /// Logs in to a host and sends it what it lacks.
+    async fn prepare(&self, login: &Login, entry: &Entry, screen: &Screen, lines: &Lines) -> Result<Ground, Trouble> {
+        let mut ground = Ground { session: Arc::new(login.open(&entry.host).await?), sent: None, files: None };
+        if self.push.is_none() && self.files.is_none() {
+            return Ok(ground);
         }
-        let (host, sent) = self.enter(session, entry, screen, lines).await?;
+        let there = self.access.enter(Arc::clone(&ground.session), entry, None, lines).await;
+        ground.sent = match (&self.push, there) {
+            (push, Ok(host)) => {
+                let push = push.as_ref().filter(|_| !self.is_this(host.release()));
+                // It has said what it was asked.
+                let _ = host.close(CLOSE).await;
+                match push {
+                    Some(release) => Some(self.send(&ground.session, entry, release, screen).await?),
+                    None => None,
+                }
+            }
+            (Some(release), Err(Trouble::NoRelease { .. } | Trouble::NotRunnable { .. })) => {
+                Some(self.send(&ground.session, entry, release, screen).await?)
+            }
+            (_, Err(trouble)) => return Err(trouble),
+        };
+        if let Some(files) = &self.files {
+            ground.files = Some(self.send(&ground.session, entry, files, screen).await?);
+        }
+        Ok(ground)
+    }
+
+    /// Whether a release on a host is the one here.
+    fn is_this(&self, release: &Release) -> bool {
+        let same_files = match (&release.sum, &self.release) {
+            (Some(there), Some(here)) => there == here,
+            // A program without anything beside it.
+            _ => true,
+        };
+        release.build == self.build && same_files
+    }
+
+    /// What one host has to say.
+    async fn look_at(&self, ground: Ground, entry: &Entry, lines: &Lines) -> Result<(Member, Vec<Finding>), Trouble> {
+        let Ground { session, sent, files } = ground;
+        let program = sent.as_ref().map(|place| format!("{place}/bin/skitter"));
+        let host = self.access.enter(session, entry, program.as_deref(), lines).await?;
         let found = match host.ask(&Request::Look { name: entry.name.clone() }, LOOK).await? {
             Answer::Found(found) => found,
             other => return Err(Trouble::Nonsense(format!("{other:?}"))),
         };
-        let findings = preflight::findings(self, &host, &found);
-        let unchanged = found.running.as_ref().is_some_and(|running| running.build == self.build);
         let address = match self.addresses.get(&entry.host) {
             Some(address) => address.clone(),
             None if resolves(&entry.host).await => entry.host.clone(),
             None => found.address.clone().unwrap_or_else(|| entry.host.clone()),
         };
+        let arguments = self.arguments_of(entry, &address);
+        let setup = self.setup(&arguments, files.as_deref());
+        let findings = preflight::findings(self, &host, &found, entry, &setup);
         let running = found.running;
-        let member =
-            Member { entry: entry.clone(), host, address, running, unchanged, begun: false, failed: false, sent };
+        let unchanged = running.as_ref().is_some_and(|running| preflight::is_as_wanted(self, running, entry, &setup));
+        let entry = entry.clone();
+        let (begun, failed) = (false, false);
+        let member = Member { entry, host, address, running, unchanged, begun, failed, sent, files, arguments, setup };
         Ok((member, findings))
     }
 
-    /// Starts the agent of this build, after the release was sent if it has to be: then says to where, too.
-    async fn enter(
-        &self,
-        session: Arc<Session>,
-        entry: &Entry,
-        screen: &Screen,
-        lines: &Lines,
-    ) -> Result<(Host, Option<String>), Trouble> {
-        let there = self.access.enter(Arc::clone(&session), entry, None, lines).await;
-        let Some(release) = &self.push else { return Ok((there?, None)) };
-        match there {
-            Ok(host) if host.release().build == self.build => return Ok((host, None)),
-            Ok(_) | Err(Trouble::NoRelease { .. } | Trouble::NotRunnable { .. }) => {}
-            Err(trouble) => return Err(trouble),
-        }
-        self.send(&session, entry, release, screen).await?;
-        let program = format!("{}/bin/skitter", release.place());
-        let host = self.access.enter(session, entry, Some(&program), lines).await?;
-        Ok((host, Some(release.place().to_owned())))
+    /// What a worker is told.
+    fn arguments_of(&self, entry: &Entry, address: &str) -> Vec<String> {
+        let mut arguments = self.arguments.clone();
+        arguments.push(format!("--host={address}"));
+        arguments.extend(entry.tags.iter().map(|tag| format!("--tag={tag}")));
+        arguments
     }
 
+    /// What tells a worker that is started with all of this from others.
+    fn setup(&self, arguments: &[String], files: Option<&str>) -> String {
+        let mut hash = blake3::Hasher::new_derive_key("skitter deploy 2026 what a worker is started with");
+        for part in arguments.iter().map(String::as_str).chain([files.unwrap_or_default(), &self.cookie]) {
+            hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        hash.finalize().to_hex().to_string()
+    }
+
+    /// Sends what is packed, unless it is there; returns where it is.
     async fn send(
         &self,
         session: &Arc<Session>,
         entry: &Entry,
-        parcel: &Parcel,
+        parcel: &Packing,
         screen: &Screen,
-    ) -> Result<(), Trouble> {
+    ) -> Result<String, Trouble> {
+        let parcel = parcel.clone().await.map_err(Trouble::Refused)?;
         let name = entry.to_string();
         let begin = Instant::now();
         let mut last = begin;
@@ -187,11 +239,11 @@ impl Plan {
                 screen.sending(&name, parcel.place(), sent, parcel.size());
             }
         };
-        match deliver(session, &self.access.directory, parcel, tell).await? {
+        match deliver(session, &self.access.directory, &parcel, tell).await? {
             Delivery::Known => {}
             Delivery::Sent(bytes) => screen.sent(&name, parcel.place(), bytes, begin.elapsed()),
         }
-        Ok(())
+        Ok(parcel.place().to_owned())
     }
 
     /// Starts a worker on each host, and returns when all are up. They are put into `fleet` before anything is started,
@@ -236,23 +288,21 @@ impl Plan {
 
     async fn try_start(&self, member: &mut Member) -> Result<(), Trouble> {
         let name = member.entry.name.clone();
+        if !member.unchanged {
+            member.begun = true;
+            if member.running.take().is_some() {
+                member.host.ask(&Request::Stop { name: name.clone() }, STOP).await?;
+            }
+        }
         if self.follow {
             member.host.ask(&Request::Follow { name: name.clone() }, LOOK).await?;
         }
         if member.unchanged {
             return Ok(());
         }
-        member.begun = true;
-        if member.running.take().is_some() {
-            member.host.ask(&Request::Stop { name: name.clone() }, STOP).await?;
-        }
-        let mut arguments = self.arguments.clone();
-        arguments.extend(["--host".to_owned(), member.address.clone()]);
-        for tag in &member.entry.tags {
-            arguments.extend(["--tag".to_owned(), tag.to_string()]);
-        }
-        let directory = self.files.as_ref().map(|files| files.place().to_owned());
-        let request = Request::Start { name, arguments, cookie: self.cookie.clone(), directory };
+        let (arguments, setup) = (member.arguments.clone(), member.setup.clone());
+        let (cookie, directory) = (self.cookie.clone(), member.files.clone());
+        let request = Request::Start { name, arguments, cookie, directory, setup };
         match member.host.ask(&request, START).await? {
             Answer::Started(running) => member.running = Some(running),
             other => return Err(Trouble::Nonsense(format!("{other:?}"))),
@@ -296,7 +346,8 @@ async fn lock(holder: &str, hosts: impl Iterator<Item = (&Entry, &Host)>) -> Vec
 
 /// Makes the releases that were sent those that count; returns where that has failed, and why.
 async fn switch(members: &[Member]) -> Vec<(String, String)> {
-    let switches = members.iter().map(|member| {
+    let hosts: BTreeMap<&str, &Member> = members.iter().map(|member| (member.entry.host.as_str(), member)).collect();
+    let switches = hosts.into_values().map(|member| {
         async move {
             let to = member.sent.clone()?;
             let trouble = member.host.ask(&Request::Switch { to }, LOOK).await.err()?;

@@ -1,6 +1,7 @@
 //! What a user sees while workers start and stop.
 
 use std::io::{IsTerminal, stdout};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -107,14 +108,38 @@ impl Screen {
 
     /// Some hosts are not ready: which, and why.
     pub fn not_ready(&self, table: &[(String, String)]) {
+        self.table("Nothing was started, because some hosts are not ready:", table);
+    }
+
+    fn table(&self, title: &str, table: &[(String, String)]) {
         let hosts: Vec<_> = table.iter().map(|(worker, why)| json!({"worker": worker, "why": why})).collect();
         self.news(json!({"event": "not_ready", "hosts": hosts}), |screen| {
-            let mut text = "Nothing was started, because some hosts are not ready:\n".to_owned();
+            let mut text = format!("{title}\n");
             let width = table.iter().map(|(host, _)| host.chars().count()).max().unwrap_or_default();
             for (host, why) in table {
                 text.push_str(&format!("{} {host:width$}  {why}\n", screen.cross()));
             }
             text
+        });
+    }
+
+    /// Some hosts cannot go back: which, and why.
+    pub fn not_back(&self, table: &[(String, String)]) {
+        self.table("Nothing was changed, because some hosts cannot go back:", table);
+    }
+
+    /// A master is up in the background, or has ended already.
+    pub fn background(&self, name: &str, process: Option<u32>, log: &Path) {
+        let event = json!({"event": "master", "name": name, "pid": process, "log": log});
+        self.status(event, |_| {
+            let log = log.display();
+            match process {
+                Some(pid) => format!(
+                    "master `{name}` is up: process {pid}, log {log}\nsee it by `skitter master status --name {name}`, \
+                     stop it and its workers by `skitter master stop --name {name}`\n"
+                ),
+                None => format!("master `{name}` has done its work and ended: log {log}\n"),
+            }
         });
     }
 

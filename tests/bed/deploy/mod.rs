@@ -21,7 +21,7 @@ const SSHD: &str = "mkdir -p -m 755 /run/sshd && exec /usr/sbin/sshd -D -e -f /t
 
 /// What a server takes from its disk, so that hosts share nothing.
 const SERVER: &str = "HostKey /tmp/ssh/host\nAuthorizedKeysFile /tmp/ssh/user.pub\nStrictModes no\nUsePAM no\n\
-                      PidFile none\nPermitRootLogin yes\nSetEnv HOME=/tmp\n";
+                      PidFile none\nPermitRootLogin yes\nSetEnv HOME=/tmp\nSubsystem sftp internal-sftp\n";
 
 /// What a client does.
 const CLIENT: &str = "IdentityFile /tmp/ssh/user\nIdentitiesOnly yes\nUserKnownHostsFile /tmp/ssh/known\n\

@@ -205,6 +205,8 @@ fn a_directory_of_files_is_what_workers_run_in() {
     let bed = &site.cluster.bed;
     let extra = bed.disk("host-a").join("extra");
     fs::create_dir_all(extra.join("texts")).expect("room");
+    fs::write(extra.join("secret"), "of one user").expect("room");
+    fs::set_permissions(extra.join("secret"), PermissionsExt::from_mode(0o600)).expect("ours");
     fs::write(extra.join("texts/one"), "so it goes so").expect("room");
     let count = ["--push", "--directory", "/tmp/extra", "host-b", "-d", "wordcount", "--", "--input", "texts/one"];
     let ended = site.push(&[&count[..], &["--output", "counts.tsv"]].concat()).ended().with(0);
@@ -215,7 +217,35 @@ fn a_directory_of_files_is_what_workers_run_in() {
     let files = files.into_iter().next().expect("one").expect("an entry").path();
     let counts = fs::read_to_string(files.join("counts.tsv")).expect("they run there");
     assert!(counts.contains("so\t2"), "{counts}");
+    assert_eq!(fs::metadata(files.join("secret")).expect("sent").permissions().mode() & 0o777, 0o600);
     // Logs are where they always are.
     assert!(place.join("logs/skitter_worker@host-b.log").exists());
+    site.leaves_nothing();
+}
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn a_host_with_several_workers_gets_one_copy_with_its_configuration() {
+    let site = site(2);
+    let app = site.cluster.bed.disk("host-a").join("app");
+    fs::write(app.join("skitter.toml"), "tag = [\"of-the-release\"]\n").expect("room");
+    seal(&app);
+    let workers = ["w1@host-b", "w2@host-b", "w3@host-b"];
+    let ended = site.push(&[&["--push"], &workers[..]].concat()).ended().with(0);
+    assert_eq!(ended.stdout.matches("* sending ").count(), 1, "{}", ended.stdout);
+    ended.said(&["Connected to `w3@host-b`, tags: [of-the-release]"]);
+    let first = site.current("host-b");
+
+    // The same program with another configuration is another release.
+    fs::write(app.join("skitter.toml"), "tag = [\"another\"]\n").expect("room");
+    seal(&app);
+    // What workers of this host have left there is no part of it.
+    fs::write(app.join("counts.tsv"), "a result").expect("room");
+    let ended = site.push(&[&["--push"], &workers[..]].concat()).ended().with(0);
+    ended.said(&["Connected to `w1@host-b`, tags: [another]"]);
+    assert_ne!(site.current("host-b"), first);
+    let said = site.push(&[&["--rollback"], &workers[..]].concat()).ended().with(0).stdout;
+    assert_eq!(said.matches(" counts again on ").count(), 1, "{said}");
+    assert_eq!(site.current("host-b"), first);
     site.leaves_nothing();
 }

@@ -125,7 +125,8 @@ fn a_master_in_the_background_is_seen_kept_and_stopped() {
 
     // Those that have none are taken as they are.
     on(&["master", "stop"]).with(0);
-    let said = site.deploy(&["host-a", "host-b"]).ended().with(0).stdout;
+    let again = ["--no-shutdown-with-master", "host-a", "host-b:gpu"];
+    let said = site.deploy(&again).ended().with(0).stdout;
     assert_eq!(said.matches("runs already: unchanged ✓").count(), 2, "{said}");
 
     let said = site.deploy(&["--stop", "host-a", "host-b"]).ended().with(0).stdout;
@@ -147,6 +148,73 @@ fn one_deployer_at_a_time() {
     assert!(said.contains("✗ host-b  "), "{said}");
     first.signal(Signal::TERM);
     first.ended().with(0);
+    site.leaves_nothing();
+}
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn what_runs_otherwise_is_replaced_on_request_only() {
+    let site = Site::new(2);
+    let stays = ["--no-deploy", "--mode", "daemon", "--no-shutdown-with-master"];
+    let stop = ["env", "HOME=/tmp", "/tmp/release/bin/skitter", "master", "stop"];
+    site.deploy(&[&stays[..], &["host-b:gpu"]].concat()).ended().with(0);
+    site.cluster.bed.start("host-a", &stop).ended().with(0);
+
+    let said = site.deploy(&["host-b:fast"]).ended().with(6).stdout;
+    assert!(said.contains("with other tags, options, files or another cookie; use --replace"), "{said}");
+    let said = site.deploy(&["--cores", "1", "host-b:gpu"]).ended().with(6).stdout;
+    assert!(said.contains("use --replace"), "{said}");
+    let ended = site.deploy(&["--replace", "host-b:fast"]).ended().with(0).said(&["tags: [fast]"]);
+    assert!(ended.stdout.contains("host-b | (\"Hello\", 1)"), "what the new one prints comes here: {}", ended.stdout);
+    site.leaves_nothing();
+}
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn a_master_in_the_background_needs_nobody_who_reads() {
+    let site = Site::new(2);
+    let shell = ["sh", "-c", "\"$@\" | true", "sh"];
+    site.deploy_by(&shell, &["--mode", "daemon", "--no-deploy", "host-b"]).ended().with(0);
+    let on = |arguments: &[&str]| {
+        let program = ["env", "HOME=/tmp", "/tmp/release/bin/skitter"];
+        site.cluster.bed.start("host-a", &[&program, arguments].concat()).ended()
+    };
+    assert!(on(&["master", "status"]).with(0).stdout.contains("skitter_worker@host-b"));
+    // A second one of its name is refused before anything is started.
+    let ended = site.deploy(&["--mode", "daemon", "--no-deploy", "w2@host-b"]).ended();
+    assert!(ended.status != 0 && !ended.stdout.contains("starting worker"), "{ended:?}");
+    on(&["master", "stop"]).with(0);
+    site.is_left("host-b");
+    site.leaves_nothing();
+}
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn workers_that_are_to_stay_survive_a_deployer_that_is_killed() {
+    let site = Site::new(2);
+    let deploy = site.deploy(&["--no-deploy", "--no-shutdown-with-master", "host-b"]);
+    deploy.wait_for("Connected to `skitter_worker@host-b`");
+    site.cluster.bed.start("host-a", &["sh", "-c", "kill -9 $(pgrep -x skitter)"]).ended().with(0);
+    deploy.ended();
+    let said = site.deploy(&["--no-shutdown-with-master", "host-b"]).ended().with(0).stdout;
+    assert!(said.contains("runs already: unchanged"), "{said}");
+    site.deploy(&["--stop", "host-b"]).ended().with(0);
+    site.leaves_nothing();
+}
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn whoever_reads_may_take_a_break() {
+    let mut site = Site::new(2);
+    site.cluster.put("text", &text(1));
+    // Longer than an agent waits for signs of life.
+    let shell = ["sh", "-c", "{ \"$@\"; echo status $?; } | { sleep 20; cat; }", "sh"];
+    let count = ["host-b", "-d", "wordcount", "--", "--input", "/tmp/text"];
+    let ended = site.deploy_by(&shell, &count).ended().with(0);
+    let words: u64 = expected(1).len() as u64;
+    let lines = ended.stdout.lines().filter(|line| line.starts_with("host-b | (")).count() as u64;
+    assert!(lines >= words, "{lines} lines for {words} words");
+    assert!(ended.stdout.ends_with("status 0") && !ended.stdout.contains("was lost"), "{}", ended.stdout);
     site.leaves_nothing();
 }
 
