@@ -58,9 +58,9 @@ impl Parcel {
     /// # Errors
     /// When a file cannot be read or is none, or there is no room for the tarball.
     pub fn pack(root: &Path, files: &[String], place: impl FnOnce(&str) -> String) -> io::Result<Parcel> {
-        // Fast, because hosts may be near; those that are far are still sent less than half of it.
+        // It is packed while hosts are logged in to, so that a smaller one costs nobody time.
         let out = Summing { out: BufWriter::new(tempfile::tempfile()?), hash: Sha256::new(), size: 0 };
-        let mut tarball = tar::Builder::new(GzEncoder::new(out, Compression::fast()));
+        let mut tarball = tar::Builder::new(GzEncoder::new(out, Compression::default()));
         for file in files {
             let path = root.join(file);
             let at = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));

@@ -59,9 +59,11 @@ impl Contents<'_> {
 #[cfg(test)]
 pub(super) fn sample() -> (Manifest, Vec<File>) {
     let target = "x86_64-unknown-linux-gnu";
+    let program = b"#!/bin/sh\n".to_vec();
+    let build = blake3::hash(&program).to_hex().to_string();
     let contents = Contents {
-        manifest: Manifest::new("hello", "0.2.0", "0.1.0", target, "0".repeat(64)),
-        program: b"#!/bin/sh\n".to_vec(),
+        manifest: Manifest::new("hello", "0.2.0", "0.1.0", target, build),
+        program,
         configuration: "# cores = 4\n",
         licenses: "none\n".to_owned(),
         runs_on: "any Linux".to_owned(),

@@ -64,15 +64,19 @@ pub fn verify(path: &Path) -> Result<Manifest, ReleaseError> {
 /// What was found of a file.
 struct Found {
     sum: Sum,
+    /// What it would be as a build.
+    build: String,
     executable: bool,
 }
 
 impl Found {
-    fn fault(&self, path: &str, expected: &Sum) -> Option<Fault> {
+    fn fault(&self, path: &str, expected: &Sum, build: &str) -> Option<Fault> {
         let why = if self.sum.size != expected.size {
             format!("has {} bytes, not {}", self.sum.size, expected.size)
         } else if self.sum.sha256 != expected.sha256 {
             "has other contents".to_owned()
+        } else if path == PROGRAM && self.build != build {
+            format!("is the build {}…, not {}…", &self.build[..8], &build[..8])
         } else if path == PROGRAM && !self.executable {
             "cannot be run: its permissions are missing".to_owned()
         } else {
@@ -82,13 +86,14 @@ impl Found {
     }
 }
 
-/// Reads to the end, and gives the sum of it.
-fn sum(mut from: impl Read) -> io::Result<Sum> {
-    let (mut hash, mut size, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK]);
+/// Reads to the end, and gives the sum of it, and what it would be as a build.
+fn sum(mut from: impl Read) -> io::Result<(Sum, String)> {
+    let (mut hash, mut build, mut size, mut chunk) = (Sha256::new(), blake3::Hasher::new(), 0, vec![0; CHUNK]);
     loop {
         match from.read(&mut chunk) {
-            Ok(0) => return Ok(Sum { sha256: hex(&hash.finalize()), size }),
+            Ok(0) => return Ok((Sum { sha256: hex(&hash.finalize()), size }, build.finalize().to_hex().to_string())),
             Ok(read) => {
+                build.update(&chunk[..read]);
                 hash.update(&chunk[..read]);
                 size += read as u64;
             }
@@ -125,7 +130,7 @@ fn in_directory(release: &Release) -> Result<Vec<Fault>, At> {
                 directories.push((format!("{path}/"), depth + 1));
             } else if let Some(expected) = missing.remove(&path).filter(|_| kind.is_file()) {
                 let found = look(&entry.path(), &expected).map_err(|error| (entry.path(), error))?;
-                faults.extend(found.fault(&path, &expected));
+                faults.extend(found.fault(&path, &expected, &release.manifest.build));
             } else if release.manifest.files.contains_key(&path) {
                 faults.push(Fault::Differs { path, why: "is no file, but a link or something else".to_owned() });
             } else {
@@ -145,8 +150,12 @@ fn look(path: &Path, expected: &Sum) -> io::Result<Found> {
     let metadata = file.metadata()?;
     let executable = metadata.permissions().mode() & MAY_RUN != 0;
     let size = metadata.len();
-    let sum = if size == expected.size { sum(file.take(size + 1))? } else { Sum { sha256: String::new(), size } };
-    Ok(Found { sum, executable })
+    let (sum, build) = if size == expected.size {
+        sum(file.take(size + 1))?
+    } else {
+        (Sum { sha256: String::new(), size }, String::new())
+    };
+    Ok(Found { sum, build, executable })
 }
 
 /// Reads a tarball: what it says that it is, and what is wrong.
@@ -179,7 +188,8 @@ fn in_tarball(file: impl io::BufRead) -> Result<(Manifest, Vec<Fault>), String> 
             entry.take(MOST_MANIFEST + 1).read_to_end(&mut text).map_err(cut)?;
             manifest.replace(text).is_some()
         } else {
-            found.insert(inside.to_owned(), Found { sum: sum(&mut entry).map_err(cut)?, executable }).is_some()
+            let (sum, build) = sum(&mut entry).map_err(cut)?;
+            found.insert(inside.to_owned(), Found { sum, build, executable }).is_some()
         };
         if twice {
             return Err(format!("`{shown}` is in it twice"));
@@ -196,7 +206,7 @@ fn in_tarball(file: impl io::BufRead) -> Result<(Manifest, Vec<Fault>), String> 
     let mut faults = Vec::new();
     for (path, expected) in &manifest.files {
         match found.remove(path) {
-            Some(found) => faults.extend(found.fault(path, expected)),
+            Some(found) => faults.extend(found.fault(path, expected, &manifest.build)),
             None => faults.push(Fault::Missing(path.clone())),
         }
     }

@@ -102,6 +102,17 @@ fn a_tarball_of_others_is_read_too() {
 }
 
 #[test]
+fn a_release_is_of_the_build_that_it_says() {
+    let (_place, directory) = unpacked();
+    let mut manifest = sample().0;
+    manifest.build = "0".repeat(64);
+    fs::write(directory.join(MANIFEST), manifest.text().expect("a text")).expect("written");
+    let faults = faults(&directory).expect("a release");
+    assert!(matches!(&faults[..], [fault] if fault.starts_with("`bin/skitter` is the build ")), "{faults:?}");
+    assert!(faults[0].ends_with("…, not 00000000…"), "{faults:?}");
+}
+
+#[test]
 fn all_that_is_wrong_with_a_directory_is_named() {
     let (_place, directory) = unpacked();
     fs::write(directory.join("bin/skitter"), "#!/bin/zh\n").expect("written");

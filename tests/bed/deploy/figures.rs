@@ -63,18 +63,17 @@ fn many_hosts_are_deployed_on_at_once() {
 fn a_release_is_sent_about_as_fast_as_by_scp() {
     let mut site = super::push::site(4);
     site.cluster.knows("copy");
-    site.cluster.knows("app.tar.gz");
     let bed = &site.cluster.bed;
     let (mut pushes, mut copies) = (Vec::new(), Vec::new());
-    let pack = ["tar", "czf", "/tmp/app.tar.gz", "-C", "/tmp", "app"];
-    bed.start("host-a", &pack).ended().with(0);
+    // What is there then is the same: a release that can be run.
     let copy = "all=; for host in host-b host-c host-d; do \
-                scp -q -F /tmp/ssh/client /tmp/app.tar.gz $host:/tmp/copy & all=\"$all $!\"; done; \
+                scp -q -r -F /tmp/ssh/client /tmp/app $host:/tmp/copy & all=\"$all $!\"; done; \
                 for one in $all; do wait $one || exit 1; done";
     let hosts = ["host-b", "host-c", "host-d"];
-    for _ in 0..3 {
+    for _ in 0..5 {
         for host in hosts {
             let _ = fs::remove_dir_all(bed.disk(host).join("place"));
+            let _ = fs::remove_dir_all(bed.disk(host).join("copy"));
         }
         let begin = Instant::now();
         bed.start("host-a", &["sh", "-c", copy]).ended().with(0);
@@ -86,11 +85,10 @@ fn a_release_is_sent_about_as_fast_as_by_scp() {
     }
     let median = |times: &mut Vec<Duration>| {
         times.sort();
-        times[1]
+        times[times.len() / 2]
     };
     let (push, copy) = (median(&mut pushes), median(&mut copies));
-    // The agent of what is there is asked first, which is what the rest of a second is for.
     is_within("three copies by scp", copy, Duration::from_secs(10));
-    is_within("three copies by deploy", push, copy.mul_f64(1.3).max(Duration::from_secs(1)));
+    is_within("three copies by deploy", push, copy.mul_f64(1.3));
     site.leaves_nothing();
 }
