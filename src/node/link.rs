@@ -27,7 +27,7 @@ pub struct Link<Out> {
     /// Takes what is to be sent.
     pub sender: Sender<Out>,
     courier: Task,
-    _reader: Task,
+    reader: Task,
 }
 
 impl<Out: Record> Link<Out> {
@@ -55,7 +55,7 @@ impl<Out: Record> Link<Out> {
                 }
             }
         });
-        Link { peer, host: address.map(|address| address.ip().to_string()), sender, courier, _reader: reader }
+        Link { peer, host: address.map(|address| address.ip().to_string()), sender, courier, reader }
     }
 
     /// The name of the peer.
@@ -63,12 +63,14 @@ impl<Out: Record> Link<Out> {
         &self.peer.name
     }
 
-    /// Says a last thing, and closes the connection when it has been sent; waits for that.
+    /// Says a last thing, and closes the connection when the peer has; waits for that.
     pub async fn part(self, last: &Out) {
-        let Link { sender, courier, .. } = self;
+        let Link { sender, courier, reader, .. } = self;
         if sender.send(last).await.is_ok() {
             drop(sender);
             courier.ended().await;
+            // The system would take back what was said last if something came that nobody has read.
+            reader.ended().await;
         }
     }
 }

@@ -26,11 +26,14 @@ impl Outbox {
     /// Adds a report. Does not wait.
     pub fn put(&self, deployment: DeploymentId, report: Report) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(report, Report::Counts(_)) {
-            // Only the newest is of interest, but it must not come after what follows from its being the last.
-            reports.retain(|(other, old)| !(*other == deployment && matches!(old, Report::Counts(_))));
+        let same =
+            |(other, old): &&mut (DeploymentId, Report)| *other == deployment && matches!(old, Report::Counts(_));
+        match (&report, reports.iter_mut().find(same)) {
+            // Only the newest is of interest. It takes the place of the one before, which may be the one that has
+            // to come before the end of the last worker.
+            (Report::Counts(_), Some((_, old))) => *old = report,
+            _ => reports.push((deployment, report)),
         }
-        reports.push((deployment, report));
         self.ready.notify_one();
     }
 
@@ -227,4 +230,33 @@ async fn dial(
         }
     }
     Err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{VertexId, WorkerId};
+    use crate::runtime::{Counts, SiteEvent as Event};
+
+    #[tokio::test]
+    async fn the_last_counts_come_before_what_follows_them() {
+        let (outbox, deployment) = (Outbox::default(), DeploymentId(1));
+        let worker = WorkerId { vertex: VertexId(0), index: 0 };
+        let counts = |received| {
+            Report::Counts(Counts { vertices: vec![(worker.vertex, worker, received, 0)], workers: Vec::new() })
+        };
+        outbox.put(deployment, counts(1));
+        outbox.put(deployment, Report::Event(Event::Gone(worker)));
+        outbox.put(deployment, counts(2));
+        outbox.put(DeploymentId(2), counts(3));
+        let reports = outbox.take().await;
+        let shown: Vec<_> = reports
+            .iter()
+            .map(|(deployment, report)| match report {
+                Report::Counts(counts) => (deployment.0, Some(counts.vertices[0].2)),
+                Report::Event(_) => (deployment.0, None),
+            })
+            .collect();
+        assert_eq!(shown, [(1, Some(2)), (1, None), (2, Some(3))]);
+    }
 }

@@ -31,6 +31,8 @@ pub use deployment::DeploymentHandle;
 pub(crate) use deployment::Way;
 pub use local::{Runtime, Settings};
 pub(crate) use plan::Outline;
+#[cfg(test)]
+pub(crate) use site::Counts;
 pub(crate) use site::{Line, Order, Others, Report, SiteHandle, Tell};
 pub use status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
 

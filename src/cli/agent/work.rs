@@ -1,5 +1,8 @@
 //! Starts and stops workers, by the commands that a user would use.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -40,6 +43,7 @@ pub fn start(name: &str, arguments: &[String], cookie: &str, directory: Option<&
         }
         if !arguments.iter().any(|argument| LOG_OPTIONS.contains(&argument.as_str())) {
             command.arg(LOG_OPTIONS[0]).arg(here.join(LOGS));
+            show_output(name, &here.join(LOGS));
         }
         command
             .args(arguments)
@@ -59,6 +63,16 @@ pub fn start(name: &str, arguments: &[String], cookie: &str, directory: Option<&
         Ok(output) => Answer::Failed { why: String::from_utf8_lossy(&output.stderr).trim().to_owned() },
         Err(error) => super::failed(&error),
     }
+}
+
+/// Lets what a worker prints be found beside what it logs.
+fn show_output(name: &str, logs: &Path) {
+    let Ok(place) = Place::of(WORKER_MODE, name) else { return };
+    let link = logs.join(format!("{name}.out"));
+    // Whoever looks there can do without.
+    let _ = fs::create_dir_all(logs);
+    let _ = fs::remove_file(&link);
+    let _ = symlink(place.log(), link);
 }
 
 /// Stops a worker, which has this long to drain.

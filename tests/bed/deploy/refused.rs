@@ -125,6 +125,11 @@ fn logs_are_fetched_and_followed() {
     let mut site = Site::new(3);
     let ended = site.deploy(&["--no-stream", "host-b", "host-c"]).ended().with(0);
     assert!(!ended.stdout.contains(" | "), "{}", ended.stdout);
+    // What is printed is to be found there beside what is logged.
+    let read = ["cat", "/tmp/release/logs/skitter_worker.out", "/tmp/release/logs/skitter_worker@host-c.log"];
+    let there = site.cluster.bed.start("host-c", &read).ended().with(0).stdout;
+    assert_eq!(there.matches("Reachable at `skitter_worker@host-c`").count(), 2, "{there}");
+
     let ended = site.logs(&["host-b", "host-c"]).ended().with(0);
     assert_eq!(ended.stdout.lines().filter(|line| line.contains("| (\"Hello\", ")).count(), 2, "{}", ended.stdout);
     assert!(ended.stdout.contains("host-c | ") && ended.stdout.contains("Reachable at `skitter_worker@host-c`"));
