@@ -6,10 +6,11 @@ use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder};
+use openssh::{Child, ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, geteuid, getpid, kill_process};
 use tempfile::TempDir;
@@ -90,6 +91,25 @@ fn locked() -> io::Result<(TempDir, File)> {
         }
     }
     Err(swept)
+}
+
+/// Keeps a session busy as long as this is held: one that nobody uses ends, and what is to be done next may take a while
+/// to prepare here.
+#[derive(Debug)]
+pub struct Held {
+    _program: Child<Arc<Session>>,
+}
+
+/// Holds a session.
+///
+/// # Errors
+/// When it is lost.
+pub async fn hold(session: &Arc<Session>) -> Result<Held, Trouble> {
+    let mut command = Arc::clone(session).arc_command("cat");
+    // It ends with its input, which ends with this process.
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let program = command.spawn().await.map_err(|error| Trouble::Login(chain(&error)))?;
+    Ok(Held { _program: program })
 }
 
 /// Removes what was left by those who were killed.

@@ -31,7 +31,7 @@ mod trouble;
 
 pub use delivery::{Delivery, deliver};
 pub use host::{Host, Lines, Release};
-pub use login::{Login, SshOptions};
+pub use login::{Login, SshOptions, hold};
 pub use parcel::{Packing, Parcel, files_in, packing};
 pub use protocol::{Answer, Found, LEASE, MARK, MAX_LINE, Request, Running, line};
 pub use trouble::Trouble;

@@ -25,7 +25,7 @@ pub use self::fleet::Fleet;
 use self::fleet::Member;
 use self::preflight::Finding;
 pub use self::screen::Screen;
-use crate::hosts::{Answer, Delivery, Host, Lines, Login, Packing, Release, Request, Trouble, deliver};
+use crate::hosts::{Answer, Delivery, Host, Lines, Login, Packing, Release, Request, Trouble, deliver, hold};
 
 /// Hosts that are logged in to, or asked for what takes long, at a time: more would wait for this machine's processor.
 const AT_A_TIME: usize = 16;
@@ -147,6 +147,8 @@ impl Plan {
         if self.push.is_none() && self.files.is_none() {
             return Ok(ground);
         }
+        // What is to be sent may not be packed yet.
+        let _held = hold(&ground.session).await?;
         let there = self.access.enter(Arc::clone(&ground.session), entry, None, lines).await;
         ground.sent = match (&self.push, there) {
             (push, Ok(host)) => {
