@@ -93,8 +93,8 @@ fn locked() -> io::Result<(TempDir, File)> {
     Err(swept)
 }
 
-/// Keeps a session busy as long as this is held: one that nobody uses ends, and what is to be done next may take a while
-/// to prepare here.
+/// Keeps a session busy as long as this is held: one that nobody uses ends, and what is to be done next may take a
+/// while to prepare here.
 #[derive(Debug)]
 pub struct Held {
     _program: Child<Arc<Session>>,
