@@ -6,7 +6,7 @@ use std::time::Duration;
 use openssh::{ChildStdin, ChildStdout, Session, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use super::machine;
 use super::protocol::{Answer, BEAT, MARK, MAX_LINE, Request, line};
@@ -172,8 +172,9 @@ impl Host {
 /// Says that this side is there, until it is not to be asked any more.
 async fn beats(input: Arc<Mutex<Option<ChildStdin>>>) {
     let Ok(beat) = line(&Request::Beat, "") else { return };
+    let mut due = interval(BEAT);
     loop {
-        tokio::time::sleep(BEAT).await;
+        due.tick().await;
         let mut input = input.lock().await;
         let Some(input) = input.as_mut() else { return };
         if input.write_all(&beat).await.is_err() {

@@ -5,6 +5,7 @@
 //! they travel in plans.
 
 mod node;
+mod part;
 mod tag;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use node::{InvalidAddress, InvalidName, MAX_HOST, MAX_NAME, NodeAddress, NodeId, NodeName};
+pub use part::Part;
 pub use tag::{InvalidTag, Tag};
 
 /// One place in a workflow: the position of an operation and its strategy, numbered in the order of building.

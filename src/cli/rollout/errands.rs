@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt, join_all};
 use futures_util::stream::StreamExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::{Access, CLOSE, Entry, Failed, LINES, LOOK, Plan, STOP, Screen, in_order, lock};
-use crate::actor::{self, Census};
 use crate::hosts::{Answer, Found, Host, Lines, Login, Request, Trouble};
 
 /// How long a log may take to be read: by whom, how fast, and over what, is not known.
@@ -55,16 +54,8 @@ impl Access {
         screen: &Screen,
     ) -> Result<(), Failed> {
         let login = self.login().map_err(|why| screen.failed(&why))?;
-        let (tell, mut told): (Lines, _) = mpsc::channel(LINES);
-        let (screen_of_lines, (done, shown)) = (*screen, oneshot::channel::<()>());
-        let show = move || {
-            while let Some((host, line)) = told.blocking_recv() {
-                screen_of_lines.line(&host, &line);
-            }
-            drop(done);
-        };
-        actor::thread("skitter-show".to_owned(), &Census::new(), show, drop)
-            .map_err(|error| screen.failed(&format!("nothing can be shown: {error}")))?;
+        let (tell, told) = mpsc::channel(LINES);
+        let shown = screen.lines(told).map_err(|error| screen.failed(&format!("nothing can be shown: {error}")))?;
         let reads = async {
             let request = |entry: &Entry| Request::Log { name: entry.name.clone(), lines, follow };
             let reads = entries.iter().map(|entry| {

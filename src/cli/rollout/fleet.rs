@@ -1,7 +1,6 @@
 //! Workers that have been started, and the agents that hold them.
 
 use std::io;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use futures_util::future::{FutureExt, join_all};
@@ -9,7 +8,7 @@ use futures_util::stream::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{CLOSE, Entry, LINES, LOOK, STOP, Screen, in_order};
-use crate::actor::{self, Census, Executor};
+use crate::actor::Executor;
 use crate::hosts::{Host, Lines, Login, Request, Running};
 use crate::id::NodeAddress;
 
@@ -84,19 +83,11 @@ impl Fleet {
         stay: bool,
         ended: oneshot::Receiver<()>,
     ) -> io::Result<Showing> {
-        let (tell, told) = sync_channel::<()>(2);
-        let Fleet { members, mut lines, tell: own, login } = self;
+        let Fleet { members, lines, tell, login } = self;
         // So that it ends with the agents.
-        drop(own);
-        // Whoever reads may take a break, in which hosts have to be told that this process is there.
-        let (shown, panicked) = (tell.clone(), tell.clone());
-        let show = move || {
-            while let Some((host, line)) = lines.blocking_recv() {
-                screen.line(&host, &line);
-            }
-            drop(shown);
-        };
-        actor::thread("skitter-show".to_owned(), &Census::new(), show, move |_| drop(panicked))?;
+        drop(tell);
+        let shown = screen.lines(lines)?;
+        let (tell, told) = oneshot::channel::<()>();
         executor.start(async move {
             if stay {
                 // From here on they end by their own time-out if no master comes.
@@ -112,7 +103,7 @@ impl Fleet {
             drop(login);
             drop(tell);
         });
-        Ok(Showing(told))
+        Ok(Showing([shown, told]))
     }
 
     /// Lets the workers go on when this process ends.
@@ -154,15 +145,16 @@ impl Fleet {
     }
 }
 
-/// What goes on beside the master.
+/// What goes on beside the master: lines are shown, hosts are held. Each says nothing, and goes when it is done.
 #[derive(Debug)]
-pub struct Showing(Receiver<()>);
+pub struct Showing([oneshot::Receiver<()>; 2]);
 
 impl Showing {
     /// Waits until all workers have ended, and all that they wrote is shown.
     pub fn wait(self) {
-        // The other side says nothing, and goes.
-        let _ = self.0.recv();
+        for done in self.0 {
+            let _ = done.blocking_recv();
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What a user sees while workers start and stop.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{self, IsTerminal, stdout};
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Entry, Failed};
+use crate::actor::{self, Census};
 use crate::cli::output;
 use crate::hosts::Trouble;
 
@@ -180,13 +182,7 @@ impl Screen {
                     false => format!("* starting worker on {worker} {tick}\n"),
                 }
             }),
-            Some(why) => {
-                let event = json!({"event": "not_started", "worker": worker, "why": why.to_string()});
-                let text = |screen: &Screen| {
-                    format!("* starting worker on {worker} {}\n  {}\n", screen.cross(), indented(why))
-                };
-                self.news(event, text);
-            }
+            Some(why) => self.not_done("not_started", "starting", worker, why),
         }
     }
 
@@ -200,14 +196,13 @@ impl Screen {
                     false => format!("* worker on {worker} {otherwise} {tick}\n"),
                 }
             }),
-            Err(why) => {
-                let event = json!({"event": "not_stopped", "worker": worker, "why": why.to_string()});
-                let text = |screen: &Screen| {
-                    format!("* stopping worker on {worker} {}\n  {}\n", screen.cross(), indented(why))
-                };
-                self.news(event, text);
-            }
+            Err(why) => self.not_done("not_stopped", "stopping", worker, why),
         }
+    }
+
+    fn not_done(&self, event: &str, doing: &str, worker: &str, why: &Trouble) {
+        let event = json!({"event": event, "worker": worker, "why": why.to_string()});
+        self.news(event, |screen| format!("* {doing} worker on {worker} {}\n  {}\n", screen.cross(), indented(why)));
     }
 
     /// Workers have this long until they have to be up.
@@ -244,8 +239,25 @@ impl Screen {
         });
     }
 
-    /// A line that a worker has written.
-    pub fn line(&self, host: &str, line: &str) {
+    /// Shows lines that workers have written, with their hosts, until there are no more; then what it returns goes. It
+    /// has a thread of its own: whoever reads may take a break, in which hosts have to be told that this process is
+    /// there.
+    ///
+    /// # Errors
+    /// When the system has no more threads.
+    pub fn lines(self, mut lines: mpsc::Receiver<(String, String)>) -> io::Result<oneshot::Receiver<()>> {
+        let (done, shown) = oneshot::channel();
+        let show = move || {
+            let _done: oneshot::Sender<()> = done;
+            while let Some((host, line)) = lines.blocking_recv() {
+                self.line(&host, &line);
+            }
+        };
+        actor::thread("skitter-show".to_owned(), &Census::new(), show, drop)?;
+        Ok(shown)
+    }
+
+    fn line(&self, host: &str, line: &str) {
         self.news(json!({"event": "output", "host": host, "line": line}), |screen| {
             let hash = host.bytes().fold(0usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
             let prefix = screen.coloured(COLOURS[hash % COLOURS.len()], &format!("{host} |"));

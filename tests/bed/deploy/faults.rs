@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Site;
-use crate::program::Program;
+use crate::program::{Ended, Program};
 
 /// When something happens after the start of a deployment: before, in and after each of its phases. It has logged in
 /// after 0.3 s or so, and its master deploys after 0.7 s.
@@ -26,6 +26,19 @@ impl Site {
     fn is_as_before(&self, hosts: &[&str]) {
         hosts.iter().for_each(|host| self.is_left(host));
         self.deploy(hosts).ended().with(0);
+    }
+}
+
+impl Ended {
+    /// Checks that it has failed, and has said that this host is why.
+    #[track_caller]
+    fn fails_because_of(&self, host: &str) {
+        assert!(matches!(self.status, 1 | 3 | 6), "{self:?}");
+        let blames = |line: &str| {
+            let blame = ["✗", "> Failed:", "[error]", "error:", "disconnected"];
+            line.contains(host) && blame.iter().any(|word| line.contains(word))
+        };
+        assert!(self.stdout.lines().chain(self.stderr.lines()).any(blames), "{host} is not named: {self:?}");
     }
 }
 
@@ -61,9 +74,7 @@ fn a_host_that_dies_at_any_moment_fails_the_deployment_and_nothing_is_left() {
     for moment in [0, 300, 500, 1200] {
         let deploy = site.deploy_endlessly(text, Duration::from_millis(moment));
         site.cluster.bed.order(&["kill", "host-c"]);
-        let ended = deploy.ended();
-        assert!(matches!(ended.status, 1 | 3 | 6), "after {moment} ms: {ended:?}");
-        assert!(format!("{ended:?}").contains("host-c"), "after {moment} ms it is not named: {ended:?}");
+        deploy.ended().fails_because_of("host-c");
         site.is_left("host-b");
         site.cluster.bed.order(&["boot", "host-c"]);
         site.serve("host-c");
@@ -81,9 +92,7 @@ fn a_cable_that_is_cut_at_any_moment_fails_the_deployment_and_nothing_is_left() 
     for moment in [250, 450, 1200] {
         let deploy = site.deploy_endlessly(text, Duration::from_millis(moment));
         site.cluster.bed.order(&["cut", "host-a", "host-c"]);
-        let ended = deploy.ended();
-        assert!(matches!(ended.status, 1 | 3 | 6), "after {moment} ms: {ended:?}");
-        assert!(format!("{ended:?}").contains("host-c"), "after {moment} ms it is not named: {ended:?}");
+        deploy.ended().fails_because_of("host-c");
         // Also on the host that hears nothing more.
         ["host-b", "host-c"].iter().for_each(|host| site.is_left(host));
         site.cluster.bed.order(&["heal", "host-a", "host-c"]);
@@ -107,10 +116,47 @@ fn an_sshd_that_dies_at_any_moment_leaves_nothing() {
             deploy.signal(Signal::INT);
         }
         let ended = deploy.ended();
-        assert!(matches!(ended.status, 0 | 1 | 3 | 6), "after {moment} ms: {ended:?}");
+        if ended.status != 0 {
+            ended.fails_because_of("host-c");
+        }
         ["host-b", "host-c"].iter().for_each(|host| site.is_left(host));
         site.serve("host-c");
     }
+    site.is_as_before(&["host-b", "host-c"]);
+    site.leaves_nothing();
+}
+
+/// Fills a directory of a host: what it has is there, and room for nothing else.
+fn fill(site: &Site, host: &str, directory: &str) {
+    let order = "mkdir -p $0 && cp -r $0 /tmp/kept && mount -t tmpfs -o size=100m none $0 && cp -r /tmp/kept/. $0 && \
+                 rm -r /tmp/kept && ! cat /dev/zero >$0/filled 2>/dev/null";
+    site.cluster.bed.start(host, &["sh", "-c", order, directory]).ended().with(0);
+}
+
+#[test]
+#[ignore = "needs hosts; see scripts/check"]
+fn a_disk_that_is_full_is_named_and_nothing_is_left() {
+    let mut site = Site::new(3);
+    site.cluster.knows("out");
+    let full = "No space left on device";
+    // Before anything is started.
+    fill(&site, "host-b", "/tmp/release");
+    let said = site.deploy(&["host-b", "host-c"]).ended().with(6).stdout;
+    let line = said.lines().find(|line| line.starts_with("✗ host-b")).expect("host-b is named");
+    assert!(line.contains("`/tmp/release` cannot be written to") && line.contains(full), "{line}");
+    site.cluster.bed.start("host-b", &["umount", "/tmp/release"]).ended().with(0);
+    // When it is: there is no room for a worker's state, nor for a lock.
+    fill(&site, "host-b", "/tmp/.local");
+    let ended = site.deploy(&["host-b", "host-c"]).ended().with(6);
+    ended.fails_because_of("host-b");
+    assert!(ended.stdout.contains(full), "{ended:?}");
+    site.cluster.bed.start("host-b", &["umount", "/tmp/.local"]).ended().with(0);
+    // While it runs.
+    site.cluster.put("text", &crate::cluster::text(1));
+    ["host-b", "host-c"].iter().for_each(|host| fill(&site, host, "/tmp/out"));
+    let count = ["host-b", "host-c", "-d", "wordcount", "--", "--input", "/tmp/text", "--output", "/tmp/out/counts"];
+    let ended = site.deploy(&count).ended().with(1);
+    assert!(ended.stderr.contains(full) && ended.stderr.contains("write file"), "{ended:?}");
     site.is_as_before(&["host-b", "host-c"]);
     site.leaves_nothing();
 }

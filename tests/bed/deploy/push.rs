@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use skitter::release::{Manifest, Sum, hex, verify};
 
@@ -145,11 +144,8 @@ fn a_copy_that_was_cut_goes_on() {
     seal(&bed.disk("host-a").join("app"));
     // What host-b says comes late, so the copy takes seconds: ssh sends no more than 2 MB that were not heard of.
     bed.order(&["delay", "host-b", "150"]);
-    let push = site.push(&["--push", "host-b"]);
-    let begun = |path: &PathBuf| fs::metadata(path).is_ok_and(|part| part.size() > 200_000);
-    while !site.parts("host-b").iter().any(begun) {
-        push.goes_on_for(Duration::from_millis(5));
-    }
+    let push = site.push(&["--push", "--json", "host-b"]);
+    push.wait_for_output(r#""event":"sending""#, 1);
     bed.start("host-a", &["sh", "-c", "kill -9 $(pgrep -x skitter)"]).ended().with(0);
     push.ended();
     bed.order(&["delay", "host-b", "0"]);
