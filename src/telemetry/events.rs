@@ -100,6 +100,12 @@ pub fn cannot_grow(workflow: &str, node: &str, cause: &dyn Display) {
     warn!(target: SAID, workflow, node, cause = %cause, "`{workflow}` goes on without `{node}`: {cause}");
 }
 
+/// A checkpoint is not the one that a workflow goes on from, for it is damaged.
+pub fn checkpoint_skipped(workflow: &str, checkpoint: u64, cause: &dyn Display) {
+    let message = format_args!("`{workflow}`: checkpoint {checkpoint} is skipped: {cause}");
+    warn!(target: SAID, workflow, checkpoint, cause = %cause, "{message}");
+}
+
 /// All sources came to their end and the last record has been handled. The summary counts the records in and out of
 /// each vertex.
 pub fn completed(workflow: &str, summary: &dyn Display, seconds: f64) {

@@ -1,0 +1,166 @@
+//! Where a store is, as a user writes it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+
+use super::StoreError;
+
+/// Stores in memory, by name. They are global, because opening one again in the same process is to find what is in it;
+/// nothing but tests has use for them.
+static IN_MEMORY: Mutex<BTreeMap<String, Arc<InMemory>>> = Mutex::new(BTreeMap::new());
+
+/// Where objects are.
+#[derive(Debug)]
+pub enum Location {
+    /// In a directory, which may not be there yet. The path is absolute.
+    Directory(PathBuf),
+    /// Behind an interface of the crate, below a prefix.
+    Objects(Arc<dyn ObjectStore>, String),
+}
+
+/// Finds out what is meant; looks at nothing.
+///
+/// # Errors
+/// When it is no place, or one that this program was built without.
+pub fn locate(url: &str) -> Result<Location, StoreError> {
+    let unusable = |why: String| StoreError::Unusable { url: shown(url), why };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        if url.is_empty() {
+            return Err(unusable("it is empty".to_owned()));
+        }
+        return std::path::absolute(url).map(Location::Directory).map_err(|error| unusable(error.to_string()));
+    };
+    let feature = match scheme {
+        "file" => return directory(rest).map(Location::Directory).map_err(unusable),
+        "memory" => {
+            let mut all = IN_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+            let objects = Arc::clone(all.entry(rest.to_owned()).or_default());
+            return Ok(Location::Objects(objects, String::new()));
+        }
+        "s3" | "s3a" => "s3",
+        "gs" => "gcs",
+        "az" | "adl" | "azure" | "abfs" | "abfss" => "azure",
+        _ => {
+            let why = "it is neither a path nor begins with file://, s3://, gs:// or az://";
+            return Err(unusable(why.to_owned()));
+        }
+    };
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(unusable("it names no bucket".to_owned()));
+    }
+    if bucket.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        return Err(unusable("it holds a secret, which belongs into the environment".to_owned()));
+    }
+    let objects = cloud(feature, &format!("{scheme}://{bucket}"));
+    let objects = objects.ok_or_else(|| StoreError::Feature { scheme: scheme.to_owned(), feature })?;
+    Ok(Location::Objects(objects.map_err(|error| unusable(error.to_string()))?, prefix.to_owned()))
+}
+
+/// A URL without the password that may be in it.
+fn shown(url: &str) -> String {
+    let secret = |rest: &str| Some((rest.find(':')?, rest.split('/').next()?.rfind('@')?));
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest, secret(rest)?))) {
+        Some((scheme, rest, (from, to))) if from < to => format!("{scheme}://{}:…{}", &rest[..from], &rest[to..]),
+        _ => url.to_owned(),
+    }
+}
+
+/// The path in a URL, behind `file://`.
+fn directory(rest: &str) -> Result<PathBuf, String> {
+    let path = rest.strip_prefix("localhost").unwrap_or(rest);
+    if !path.starts_with('/') {
+        return Err("the directory of a file:// begins with a third slash: file:///PATH".to_owned());
+    }
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut parts = path.split('%');
+    bytes.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+    for part in parts {
+        let byte = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let byte = byte.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.ok_or_else(|| format!("`%{part}` is no encoded letter; a percent sign is %25"))?);
+        bytes.extend_from_slice(part.as_bytes().get(2..).unwrap_or_default());
+    }
+    String::from_utf8(bytes).map(PathBuf::from).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// The store of a cloud, with what the environment says of who asks; none if this program was built without.
+#[cfg_attr(
+    not(any(feature = "s3", feature = "gcs", feature = "azure")),
+    expect(unused_variables, reason = "there is no cloud to look for")
+)]
+fn cloud(feature: &str, url: &str) -> Option<object_store::Result<Arc<dyn ObjectStore>>> {
+    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+    let retry = super::store::cloud_retries();
+    match feature {
+        #[cfg(feature = "s3")]
+        "s3" => {
+            let store = object_store::aws::AmazonS3Builder::from_env().with_url(url).with_retry(retry).build();
+            Some(store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
+        }
+        #[cfg(feature = "gcs")]
+        "gcs" => {
+            let store =
+                object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry).build();
+            Some(store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
+        }
+        #[cfg(feature = "azure")]
+        "azure" => {
+            let store = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry).build();
+            Some(store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(url: &str) -> String {
+        match locate(url).expect(url) {
+            Location::Directory(path) => path.to_str().expect("UTF-8").to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn directories_are_found() {
+        assert_eq!(path("/a/b c"), "/a/b c");
+        assert_eq!(path("file:///a/b%20c%25/%c3%a4"), "/a/b c%/ä");
+        assert_eq!(path("file://localhost/a"), "/a");
+        let here = std::env::current_dir().expect("a directory");
+        assert_eq!(path("some/where"), here.join("some/where").to_str().expect("UTF-8"));
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused() {
+        for (url, why) in [
+            ("", "it is empty"),
+            ("file://a/b", "begins with a third slash"),
+            ("file:///a%2", "`%2` is no encoded letter"),
+            ("file:///a%+1", "`%+1` is no encoded letter"),
+            ("file:///a%ff", "it is not UTF-8"),
+            ("ftp://x/y", "`ftp://x/y` is unusable as a store: it is neither a path nor begins with file://"),
+            ("s3://", "it names no bucket"),
+            ("s3://me:secret@bucket/x", "`s3://me:…@bucket/x` is unusable as a store: it holds a secret"),
+            ("ftp://me:secret@bucket/x", "`ftp://me:…@bucket/x`"),
+        ] {
+            let said = locate(url).expect_err(url).to_string();
+            assert!(said.contains(why) && !said.contains("me:secret"), "{url}: {said}");
+        }
+    }
+
+    #[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]
+    #[test]
+    fn what_this_program_was_built_without_is_named() {
+        for (url, feature) in [("s3://b/x", "s3"), ("gs://b", "gcs"), ("abfss://c@a.host/x", "azure")] {
+            let said = locate(url).expect_err(url).to_string();
+            assert!(said.contains(&format!("build it with the feature `{feature}`")), "{said}");
+        }
+    }
+}

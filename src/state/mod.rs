@@ -1,0 +1,66 @@
+//! State that outlives a process: what workers have saved, and what belongs together as a checkpoint.
+//!
+//! ```text
+//! <workflow>/<run>/manifests/<checkpoint>                               one manifest makes a checkpoint complete
+//! <workflow>/<run>/data/<attempt>/<checkpoint>/<vertex>-<index>         what a worker has saved: sections
+//! ```
+//!
+//! Whatever is written appears whole or not at all. Objects are written first, their manifest last; manifests are
+//! deleted first, objects that no manifest names last. So whatever a manifest says is there.
+
+mod checkpoints;
+mod checksum;
+mod lines;
+mod location;
+mod manifest;
+mod names;
+mod retention;
+mod snapshot;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use checkpoints::{Run, Verified, new_run, runs, verify};
+pub use manifest::{Manifest, SavedObject, SavedVertex, SavedWorker};
+pub use names::path_name;
+pub use snapshot::{Section, SnapshotWriter, read_section, verify_object};
+pub use store::{Store, StoreError};
+
+/// State that cannot be saved, or what was saved and cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The store fails, or something is not there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else has completed a checkpoint of this number: another master goes on with this run.
+    #[error("checkpoint {0} is there already: another master goes on with this run")]
+    Exists(u64),
+    /// These are not the bytes that were written.
+    #[error("{what} is damaged: {why}")]
+    Damaged {
+        /// What they should be.
+        what: String,
+        /// What is wrong with them.
+        why: String,
+    },
+    /// It was written by a later version of Skitter.
+    #[error("{what} has format {format}, and this program knows {known}: use a newer Skitter")]
+    Newer {
+        /// What it is.
+        what: String,
+        /// The format that it has.
+        format: u64,
+        /// The newest format that this program knows.
+        known: u64,
+    },
+    /// The system gives no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+impl StateError {
+    fn damaged(what: impl Into<String>, why: impl Into<String>) -> StateError {
+        StateError::Damaged { what: what.into(), why: why.into() }
+    }
+}
