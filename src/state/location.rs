@@ -22,25 +22,57 @@ pub enum Location {
     Objects(Arc<dyn ObjectStore>, String),
 }
 
-/// Finds out what is meant; looks at nothing.
+/// What is meant by how a place is written.
+enum Written<'a> {
+    Directory(PathBuf),
+    Memory(&'a str),
+    Cloud { scheme: &'a str, feature: &'static str, bucket: &'a str, prefix: &'a str },
+}
+
+/// What opens the same store from every directory: an absolute path, or a URL. It looks at nothing but how the place is
+/// written; that this program was built without it is told when it is opened.
+///
+/// # Errors
+/// When it is no place.
+pub fn absolute_url(url: &str) -> Result<String, StoreError> {
+    let Written::Directory(path) = read(url)? else { return Ok(url.to_owned()) };
+    let no_text = |_| StoreError::Unusable { url: url.to_owned(), why: "its path is not UTF-8".to_owned() };
+    path.into_os_string().into_string().map_err(no_text)
+}
+
+/// Finds out what is meant, and looks at nothing there.
 ///
 /// # Errors
 /// When it is no place, or one that this program was built without.
 pub fn locate(url: &str) -> Result<Location, StoreError> {
+    match read(url)? {
+        Written::Directory(path) => Ok(Location::Directory(path)),
+        Written::Memory(name) => {
+            let mut all = IN_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+            let objects = Arc::clone(all.entry(name.to_owned()).or_default());
+            Ok(Location::Objects(objects, String::new()))
+        }
+        Written::Cloud { scheme, feature, bucket, prefix } => {
+            let objects = cloud(feature, &format!("{scheme}://{bucket}"));
+            let objects = objects.ok_or_else(|| StoreError::Feature { scheme: scheme.to_owned(), feature })?;
+            let unusable =
+                |error: object_store::Error| StoreError::Unusable { url: shown(url), why: error.to_string() };
+            Ok(Location::Objects(objects.map_err(unusable)?, prefix.to_owned()))
+        }
+    }
+}
+
+fn read(url: &str) -> Result<Written<'_>, StoreError> {
     let unusable = |why: String| StoreError::Unusable { url: shown(url), why };
     let Some((scheme, rest)) = url.split_once("://") else {
         if url.is_empty() {
             return Err(unusable("it is empty".to_owned()));
         }
-        return std::path::absolute(url).map(Location::Directory).map_err(|error| unusable(error.to_string()));
+        return std::path::absolute(url).map(Written::Directory).map_err(|error| unusable(error.to_string()));
     };
     let feature = match scheme {
-        "file" => return directory(rest).map(Location::Directory).map_err(unusable),
-        "memory" => {
-            let mut all = IN_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
-            let objects = Arc::clone(all.entry(rest.to_owned()).or_default());
-            return Ok(Location::Objects(objects, String::new()));
-        }
+        "file" => return directory(rest).map(Written::Directory).map_err(unusable),
+        "memory" => return Ok(Written::Memory(rest)),
         "s3" | "s3a" => "s3",
         "gs" => "gcs",
         "az" | "adl" | "azure" | "abfs" | "abfss" => "azure",
@@ -56,9 +88,7 @@ pub fn locate(url: &str) -> Result<Location, StoreError> {
     if bucket.split_once('@').is_some_and(|(user, _)| user.contains(':')) {
         return Err(unusable("it holds a secret, which belongs into the environment".to_owned()));
     }
-    let objects = cloud(feature, &format!("{scheme}://{bucket}"));
-    let objects = objects.ok_or_else(|| StoreError::Feature { scheme: scheme.to_owned(), feature })?;
-    Ok(Location::Objects(objects.map_err(|error| unusable(error.to_string()))?, prefix.to_owned()))
+    Ok(Written::Cloud { scheme, feature, bucket, prefix })
 }
 
 /// A URL without the password that may be in it.

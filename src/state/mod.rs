@@ -21,6 +21,7 @@ mod store;
 mod tests;
 
 pub use checkpoints::{Run, Verified, new_run, runs, verify};
+pub use location::absolute_url;
 pub use manifest::{Manifest, SavedObject, SavedVertex, SavedWorker};
 pub use names::path_name;
 pub use snapshot::{Section, SnapshotWriter, read_section, verify_object};

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tokio::time::{sleep, timeout};
 
-use super::location::{Location, locate};
+use super::location::{Location, absolute_url, locate};
 
 /// How often something is tried that fails in a way that may pass.
 const ATTEMPTS: u32 = 4;
@@ -126,21 +127,16 @@ impl Store {
     /// # Errors
     /// When this is no place, or one that this program was built without.
     pub fn open(url: &str) -> Result<Store, StoreError> {
-        let (shown, prefix, place) = match locate(url)? {
-            Location::Directory(path) => {
-                let shown = path.to_str().map(str::to_owned);
-                let why = || StoreError::Unusable { url: url.to_owned(), why: "its path is not UTF-8".to_owned() };
-                let shown = shown.ok_or_else(why)?;
-                (shown, Path::ROOT, Place::Directory { path: path.into(), opened: Arc::default() })
-            }
+        let (prefix, place) = match locate(url)? {
+            Location::Directory(path) => (Path::ROOT, Place::Directory { path: path.into(), opened: Arc::default() }),
             Location::Objects(objects, prefix) => {
                 let wrong = |error: object_store::path::Error| error.to_string();
                 let prefix = Path::parse(prefix).map_err(wrong);
                 let prefix = prefix.map_err(|why| StoreError::Unusable { url: url.to_owned(), why })?;
-                (url.to_owned(), prefix, Place::Objects(objects))
+                (prefix, Place::Objects(objects))
             }
         };
-        Ok(Store { url: shown.into(), prefix, place })
+        Ok(Store { url: absolute_url(url)?.into(), prefix, place })
     }
 
     /// What opens the same store from every directory: an absolute path, or a URL.
@@ -320,14 +316,15 @@ fn open_directory(path: &FilePath, make: bool) -> io::Result<Option<LocalFileSys
     Ok(Some(opened.with_fsync(true).with_automatic_cleanup(true)))
 }
 
-/// Makes a directory and those that it is in, and sees to it that they outlive a loss of power.
+/// Makes a directory and those that it is in, for the user alone, as state may hold what is not for everybody; and sees
+/// to it that they outlive a loss of power.
 fn make_durable(path: &FilePath) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     let Some(parent) = path.parent() else { return Ok(()) };
     make_durable(parent)?;
-    match fs::create_dir(path) {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }

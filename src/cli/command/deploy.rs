@@ -16,6 +16,7 @@ use super::manage::Background;
 use super::master::{MASTER, MODE, texts};
 use super::node::{self, Node};
 use super::reach::Reach;
+use super::saving::Saving;
 use super::start;
 use crate::actor::Executor;
 use crate::cli::app::App;
@@ -117,6 +118,9 @@ pub struct Rollout {
 
     #[command(flatten)]
     cores: Cores,
+
+    #[command(flatten)]
+    saving: Saving,
 }
 
 /// How a master is started.
@@ -149,7 +153,7 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
         shutdown_with_workers: deploy.shutdown_with_workers.then_some(true),
         ..Settings::default()
     };
-    let settings = general.settings(deploy.node.options(deploy.cores.options(options))?)?;
+    let settings = general.settings(deploy.node.options(deploy.saving.options(deploy.cores.options(options)))?)?;
     let entry = deploy.choice.entry(app, settings.deploy.as_ref())?;
     let entries = deploy.reach.entries(&settings)?;
     let name = node::name(&settings, MASTER)?;
@@ -357,6 +361,7 @@ impl Rollout {
             arguments.push("--shutdown-with-workers".into());
         }
         arguments.extend(self.node.arguments());
+        arguments.extend(self.saving.arguments());
         if !self.choice.arguments.is_empty() {
             arguments.push("--".into());
             arguments.extend(self.choice.arguments.iter().cloned());

@@ -8,6 +8,7 @@ use super::General;
 use super::choice::{self, Deploy};
 use super::cores::{self, Cores};
 use super::manage::{self, Deploying, Manage};
+use super::saving::Saving;
 use super::start::{self, Managed};
 use crate::cli::app::App;
 use crate::cli::config::{Name, Settings};
@@ -59,14 +60,17 @@ struct Start {
 
     #[command(flatten)]
     cores: Cores,
+
+    #[command(flatten)]
+    saving: Saving,
 }
 
 impl Start {
     /// What stands behind the action, and what stands before it.
     fn and(self, before: Start) -> Result<Start, Failure> {
-        let Start { deploy, name, cores } = self;
-        let deploy = deploy.and(before.deploy)?;
-        Ok(Start { deploy, name: name.or(before.name), cores: cores.and(before.cores) })
+        let Start { deploy, name, cores, saving } = self;
+        let (deploy, name) = (deploy.and(before.deploy)?, name.or(before.name));
+        Ok(Start { deploy, name, cores: cores.and(before.cores), saving: saving.and(before.saving) })
     }
 }
 
@@ -87,9 +91,9 @@ pub fn run(app: &App, local: Local, general: &General) -> Result<(), Failure> {
         Some(Action::Manage(manage)) => return manage.run(MODE, LOCAL, general),
         Some(Action::Deploying(deploying)) => return deploying.run(app, MODE, LOCAL, general),
     };
-    let Start { deploy, name, cores: size } = &start;
+    let Start { deploy, name, cores: size, saving } = &start;
     let options = Settings { deploy: deploy.choice(), name: name.clone(), ..Settings::default() };
-    let settings = general.settings(size.options(options))?;
+    let settings = general.settings(saving.options(size.options(options)))?;
     let entry = deploy.entry(app, settings.deploy.as_ref())?;
     let known_as = settings.name.as_ref().map_or(LOCAL, |Name(name)| name);
     if apart {

@@ -11,6 +11,7 @@ use super::choice::{self, Deploy};
 use super::cores::Cores;
 use super::manage::{self, Deploying, Manage};
 use super::node::{self, Node};
+use super::saving::Saving;
 use super::start;
 use super::worker::WORKER;
 use crate::cli::app::App;
@@ -79,6 +80,9 @@ pub struct Start {
 
     #[command(flatten)]
     cores: Cores,
+
+    #[command(flatten)]
+    saving: Saving,
 }
 
 fn worker_address(text: &str) -> Result<NodeAddress, InvalidAddress> {
@@ -94,7 +98,7 @@ impl Start {
             shutdown_with_workers: self.shutdown_with_workers.then_some(true),
             ..Settings::default()
         };
-        Ok(self.node.options(self.cores.options(options))?)
+        Ok(self.node.options(self.saving.options(self.cores.options(options)))?)
     }
 }
 

@@ -15,6 +15,7 @@ mod new;
 mod node;
 mod reach;
 mod release;
+mod saving;
 mod show;
 mod start;
 mod words;

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde::de::Visitor;
 use toml::Spanned;
 
-use super::{Choice, ConfigError, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Seconds, Settings};
+use super::{
+    Choice, ConfigError, CookieSource, Count, Host, Interval, Kept, Listen, LogFiles, Name, Port, Restarts, Seconds,
+    Settings, StoreUrl,
+};
 use crate::id::Tag;
 use crate::net::Cookie;
 use crate::telemetry::{Format, Level};
@@ -34,6 +37,11 @@ struct Keys {
     shutdown_with_workers: Option<bool>,
     no_shutdown_with_master: Option<bool>,
     adopt_timeout: Option<Seconds>,
+    checkpoint_interval: Option<Interval>,
+    checkpoint_store: Option<StoreUrl>,
+    checkpoints_kept: Option<Kept>,
+    recovery_wait: Option<Seconds>,
+    max_restarts: Option<Restarts>,
     cookie: Option<Spanned<String>>,
     cookie_file: Option<PathBuf>,
     log_dir: Option<Spanned<PathBuf>>,
@@ -143,6 +151,11 @@ pub(super) fn parse(path: &Path, text: &str, private: bool) -> Result<Settings, 
         shutdown_with_workers: keys.shutdown_with_workers,
         no_shutdown_with_master: keys.no_shutdown_with_master,
         adopt_timeout: keys.adopt_timeout,
+        checkpoint_interval: keys.checkpoint_interval,
+        checkpoint_store: keys.checkpoint_store,
+        checkpoints_kept: keys.checkpoints_kept,
+        recovery_wait: keys.recovery_wait,
+        max_restarts: keys.max_restarts,
         cookie,
         log_files,
         log_level: keys.log_level,

@@ -6,12 +6,15 @@
 mod environment;
 mod file;
 mod listing;
+#[cfg_attr(not(test), expect(dead_code, reason = "no runtime makes checkpoints yet"))]
+mod saving;
 mod values;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::listing::listing;
+pub use self::saving::{Interval, Kept, Number, Restarts, StoreUrl};
 pub use self::values::{Choice, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Seconds};
 use crate::id::Tag;
 use crate::net::CookieError;
@@ -60,6 +63,12 @@ pub enum ConfigError {
     /// The file of the user's cookie has no place.
     #[error("there is no home directory to keep a cookie in; name a file by --cookie-file or SKITTER_COOKIE_FILE")]
     NoHome,
+    /// Checkpoints have no place.
+    #[error(
+        "there is no home directory to keep checkpoints in; name a place by --checkpoint-store or \
+         SKITTER_CHECKPOINT_STORE"
+    )]
+    NoStore,
 }
 
 /// What one layer says; or all of them together.
@@ -89,6 +98,16 @@ pub struct Settings {
     pub no_shutdown_with_master: Option<bool>,
     /// How long a worker waits for a master.
     pub adopt_timeout: Option<Seconds>,
+    /// How often the state of workflows is saved.
+    pub checkpoint_interval: Option<Interval>,
+    /// And where.
+    pub checkpoint_store: Option<StoreUrl>,
+    /// How many checkpoints are kept.
+    pub checkpoints_kept: Option<Kept>,
+    /// How long a lost worker is waited for.
+    pub recovery_wait: Option<Seconds>,
+    /// How often a workflow is restarted within a minute.
+    pub max_restarts: Option<Restarts>,
     /// Where the cookie is from.
     pub cookie: Option<CookieSource>,
     /// Where the log is written to, beside stderr.
@@ -115,6 +134,11 @@ impl Settings {
             shutdown_with_workers: self.shutdown_with_workers.or(lower.shutdown_with_workers),
             no_shutdown_with_master: self.no_shutdown_with_master.or(lower.no_shutdown_with_master),
             adopt_timeout: self.adopt_timeout.or(lower.adopt_timeout),
+            checkpoint_interval: self.checkpoint_interval.or(lower.checkpoint_interval),
+            checkpoint_store: self.checkpoint_store.or(lower.checkpoint_store),
+            checkpoints_kept: self.checkpoints_kept.or(lower.checkpoints_kept),
+            recovery_wait: self.recovery_wait.or(lower.recovery_wait),
+            max_restarts: self.max_restarts.or(lower.max_restarts),
             cookie: self.cookie.or(lower.cookie),
             log_files: self.log_files.or(lower.log_files),
             log_level: self.log_level.or(lower.log_level),

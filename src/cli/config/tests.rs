@@ -31,7 +31,8 @@ fn the_file_is_read() {
 fn every_key_of_the_file_counts() {
     let text = "name = 'w1'\nhost = '[::1]'\ntag = ['gpu', 'big']\nlisten = ':4000'\nmapper-port = 4371\n\
                 worker-file = 'workers'\nshutdown-with-workers = true\nno-shutdown-with-master = false\n\
-                cookie-file = 'c'\nlog-dir = 'l'\nthreads = 2\n";
+                cookie-file = 'c'\nlog-dir = 'l'\nthreads = 2\ncheckpoint-interval = '500ms'\n\
+                checkpoint-store = '/c'\ncheckpoints-kept = 2\nrecovery-wait = 0.5\nmax-restarts = 0\n";
     let tag = |text| Tag::new(text).expect("a tag");
     let expected = Settings {
         name: Some(Name("w1".to_owned())),
@@ -45,6 +46,11 @@ fn every_key_of_the_file_counts() {
         cookie: Some(CookieSource::File("c".into())),
         log_files: Some(LogFiles::In("l".into())),
         threads: Some(Count(2)),
+        checkpoint_interval: Some(Interval(Some(Duration::from_millis(500)))),
+        checkpoint_store: Some(StoreUrl("/c".to_owned())),
+        checkpoints_kept: Some(Number(2)),
+        recovery_wait: Some(Seconds(Duration::from_millis(500))),
+        max_restarts: Some(Number(0)),
         ..Settings::default()
     };
     assert_eq!(parse(text), Ok(expected));
@@ -67,6 +73,13 @@ fn what_is_wrong_in_the_file_has_a_line() {
         ("listen = 'x'", "skitter.toml:1:10: `x` is nothing to listen at"),
         ("mapper-port = 0", "skitter.toml:1:15: 0 is not a port from 1 to 65535"),
         ("adopt-timeout = -1", "skitter.toml:1:17: -1 is no time in seconds, above 0"),
+        ("checkpoint-interval = '5ms'", "skitter.toml:1:23: checkpoints cannot be less than 10 ms apart"),
+        ("checkpoint-interval = true", "skitter.toml:1:23: it is `off`, or a time such as"),
+        ("checkpoint-store = ''", "skitter.toml:1:20: `` is unusable as a store: it is empty"),
+        ("checkpoint-store = 'ftp://x'", "skitter.toml:1:20: `ftp://x` is unusable as a store: "),
+        ("checkpoints-kept = 0", "skitter.toml:1:20: 0 is not a number from 1 to 1000"),
+        ("recovery-wait = 0", "skitter.toml:1:17: 0 is no time in seconds, above 0"),
+        ("max-restarts = 1001", "skitter.toml:1:16: 1001 is not a number from 0 to 1000"),
         ("cookie = ' '", "skitter.toml:1:10: the cookie is empty"),
         ("cookie = 'x'\ncookie-file = 'y'", "skitter.toml:1:10: `cookie` and `cookie-file` exclude each other"),
         ("no-log = true\nlog-dir = 'y'", "skitter.toml:2:11: `log-dir` and `no-log` exclude each other"),
@@ -105,6 +118,11 @@ fn variables_of_nodes_are_read() {
             "SKITTER_SHUTDOWN_WITH_WORKERS" => "no",
             "SKITTER_NO_SHUTDOWN_WITH_MASTER" => "1",
             "SKITTER_ADOPT_TIMEOUT" => "1m",
+            "SKITTER_CHECKPOINT_INTERVAL" => "off",
+            "SKITTER_CHECKPOINT_STORE" => "file:///c%20d",
+            "SKITTER_CHECKPOINTS_KEPT" => "1",
+            "SKITTER_RECOVERY_WAIT" => "2",
+            "SKITTER_MAX_RESTARTS" => "1000",
             "SKITTER_COOKIE" => "monster",
             "SKITTER_LOG_DIR" => "l",
             _ => return None,
@@ -122,6 +140,11 @@ fn variables_of_nodes_are_read() {
         shutdown_with_workers: Some(false),
         no_shutdown_with_master: Some(true),
         adopt_timeout: Some(Seconds(Duration::from_secs(60))),
+        checkpoint_interval: Some(Interval(None)),
+        checkpoint_store: Some(StoreUrl("/c d".to_owned())),
+        checkpoints_kept: Some(Number(1)),
+        recovery_wait: Some(Seconds(Duration::from_secs(2))),
+        max_restarts: Some(Number(1000)),
         cookie: Some(CookieSource::Secret(Cookie::new("monster").expect("a cookie"))),
         log_files: Some(LogFiles::In("l".into())),
         ..Settings::default()
@@ -192,6 +215,11 @@ fn every_setting_of_a_layer_hides_the_one_below() {
         shutdown_with_workers: Some(n == 1),
         no_shutdown_with_master: Some(n == 1),
         adopt_timeout: Some(Seconds(Duration::from_secs(n as u64))),
+        checkpoint_interval: Some(Interval(Some(Duration::from_secs(n as u64)))),
+        checkpoint_store: Some(StoreUrl(format!("/{n}"))),
+        checkpoints_kept: Some(Number(n as u32)),
+        recovery_wait: Some(Seconds(Duration::from_secs(n as u64))),
+        max_restarts: Some(Number(n as u32)),
         cookie: Some(CookieSource::Secret(Cookie::new(n.to_string()).expect("a cookie"))),
         log_files: Some(LogFiles::In(n.to_string().into())),
         log_level: Some(if n == 1 { Level::Error } else { Level::Warn }),
@@ -211,6 +239,10 @@ fn times_are_read() {
     }
     for text in ["", "s", "0", "-1", "1 d", "1x", "inf", "nan", "1e30"] {
         assert!(text.parse::<Seconds>().is_err(), "{text}");
+    }
+    for (text, interval) in [("'off'", None), ("'2m'", Some(120)), ("30", Some(30)), ("1.0", Some(1))] {
+        let file = parse(&format!("checkpoint-interval = {text}")).expect(text);
+        assert_eq!(file.checkpoint_interval, Some(Interval(interval.map(Duration::from_secs))), "{text}");
     }
     let file = file::parse(Path::new("skitter.toml"), "adopt-timeout = 60", true).expect("right");
     assert_eq!(file.adopt_timeout, Some(Seconds(Duration::from_secs(60))));

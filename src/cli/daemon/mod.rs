@@ -25,7 +25,7 @@ pub use client::ask;
 pub use launch::{launch, relaunch};
 pub use notify::Notifier;
 pub use options::{COOKIE, Options};
-pub use place::{Lock, Place};
+pub use place::{Lock, Place, state_directory};
 pub use process::Process;
 
 use crate::node::console::wire::Fault;

@@ -257,6 +257,18 @@ fn what(mode: &str, name: &str) -> String {
     format!("{mode} node `{name}`")
 }
 
+/// Where programs of this user keep what is to outlive them and the machine's next start.
+fn state_home() -> Option<PathBuf> {
+    let said = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::home_dir().filter(|home| home.is_absolute());
+    said.or_else(|| Some(home()?.join(".local/state")))
+}
+
+/// The directory that has the places of nodes which outlive the machine's next start, if there is a home for it.
+pub fn state_directory() -> Option<PathBuf> {
+    Some(state_home()?.join("skitter"))
+}
+
 /// The places that a node may have, the best first.
 fn candidates(mode: &str, name: &str) -> Result<Vec<Place>, DaemonError> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -264,10 +276,7 @@ fn candidates(mode: &str, name: &str) -> Result<Vec<Place>, DaemonError> {
     let user = geteuid().as_raw();
     let runtime =
         variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| is_usable(path, user, Path::new(LINGER)));
-    let state = variable("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = std::env::home_dir().filter(|home| home.is_absolute());
-    let state = state.or_else(|| home.map(|home| home.join(".local/state")));
-    let places = places(mode, name, &host, runtime, state);
+    let places = places(mode, name, &host, runtime, state_home());
     if places.is_empty() { Err(DaemonError::NoPlace("there is no home directory".to_owned())) } else { Ok(places) }
 }
 
