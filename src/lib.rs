@@ -12,7 +12,8 @@ pub mod operations;
 pub mod prelude;
 pub mod release;
 pub mod runtime;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the runtime does not use it yet"))]
+#[expect(unused_imports, reason = "the runtime does not use all of it yet")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the runtime does not use all of it yet"))]
 mod state;
 pub mod strategies;
 pub mod telemetry;

@@ -38,6 +38,11 @@ impl Run {
         Run { store, workflow: workflow.to_owned(), name: run.to_owned(), directory }
     }
 
+    /// The workflow that it is a run of.
+    pub fn workflow(&self) -> &str {
+        &self.workflow
+    }
+
     /// The name of the run.
     pub fn name(&self) -> &str {
         &self.name
@@ -57,7 +62,7 @@ impl Run {
 
     /// Digits are filled up, so that a listing is in the order of the numbers.
     fn manifest_path(&self, checkpoint: u64) -> String {
-        format!("{}/{MANIFESTS}/{checkpoint:020}", self.directory)
+        format!("{}/{MANIFESTS}/{checkpoint:020}.json", self.directory)
     }
 
     /// Makes a checkpoint complete, whose objects are all there.
@@ -102,7 +107,7 @@ impl Run {
         let directory = format!("{}/{MANIFESTS}", self.directory);
         let list = self.store.list(&directory).await?;
         let number = |path: &str| {
-            let number = path.strip_prefix(&directory)?.strip_prefix('/')?.parse().ok()?;
+            let number = path.strip_prefix(&directory)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()?;
             (self.manifest_path(number) == path).then_some(number)
         };
         Ok(list.iter().filter_map(|(path, _)| number(path)).collect())
@@ -267,3 +272,6 @@ pub async fn verify(run: &Run, manifest: &Manifest) -> Result<Verified, StateErr
     }
     Ok(verified)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,12 @@ use std::io::{self, Write};
 
 use serde_json::ser::Formatter;
 
-/// How deep a list or an object may be and still have its entries on lines of their own.
-const DEEPEST: usize = 3;
+/// How deep an object may be and still have its fields on lines of their own.
+const OBJECTS: usize = 3;
+/// How deep a list may be: in a manifest, sections are lines, and workers are not taken apart.
+const LISTS: usize = OBJECTS + 1;
 
-/// Writes entries on lines of their own down to [`DEEPEST`].
+/// Writes what is not too deep on lines of their own.
 #[derive(Debug, Default)]
 pub struct Lines {
     depth: usize,
@@ -22,19 +24,20 @@ impl Lines {
         writer.write_all(sign)
     }
 
-    fn end<W: Write + ?Sized>(&mut self, writer: &mut W, sign: &[u8]) -> io::Result<()> {
-        self.depth = self.depth.saturating_sub(1);
-        if self.filled && self.depth < DEEPEST {
+    fn end<W: Write + ?Sized>(&mut self, writer: &mut W, sign: &[u8], deepest: usize) -> io::Result<()> {
+        let was = self.depth;
+        self.depth = was.saturating_sub(1);
+        if self.filled && was <= deepest {
             self.line(writer)?;
         }
         writer.write_all(sign)
     }
 
-    fn entry<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn entry<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool, deepest: usize) -> io::Result<()> {
         if !first {
             writer.write_all(b",")?;
         }
-        match self.depth <= DEEPEST {
+        match self.depth <= deepest {
             true => self.line(writer),
             false if first => Ok(()),
             false => writer.write_all(b" "),
@@ -53,11 +56,11 @@ impl Formatter for Lines {
     }
 
     fn end_array<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.end(writer, b"]")
+        self.end(writer, b"]", LISTS)
     }
 
     fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.entry(writer, first)
+        self.entry(writer, first, LISTS)
     }
 
     fn end_array_value<W: Write + ?Sized>(&mut self, _writer: &mut W) -> io::Result<()> {
@@ -70,11 +73,11 @@ impl Formatter for Lines {
     }
 
     fn end_object<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.end(writer, b"}")
+        self.end(writer, b"}", OBJECTS)
     }
 
     fn begin_object_key<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.entry(writer, first)
+        self.entry(writer, first, OBJECTS)
     }
 
     fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {

@@ -179,3 +179,6 @@ mod hexadecimal {
         number.ok_or_else(|| D::Error::custom("a fingerprint is no number"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! State that outlives a process: what workers have saved, and what belongs together as a checkpoint.
 //!
 //! ```text
-//! <workflow>/<run>/manifests/<checkpoint>                               one manifest makes a checkpoint complete
+//! <workflow>/<run>/manifests/<checkpoint>.json                          one manifest makes a checkpoint complete
 //! <workflow>/<run>/data/<attempt>/<checkpoint>/<vertex>-<index>         what a worker has saved: sections
 //! ```
 //!
@@ -17,8 +17,6 @@ mod names;
 mod retention;
 mod snapshot;
 mod store;
-#[cfg(test)]
-mod tests;
 
 pub use checkpoints::{Run, Verified, new_run, runs, verify};
 pub use location::absolute_url;

@@ -91,3 +91,6 @@ pub fn deletions(manifests: &[Listed], objects: &[Stored], keep: Keep) -> Deleti
     deletions.objects = goes.map(|object| object.path.clone()).collect();
     deletions
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,3 +207,6 @@ impl Fields<'_> {
         u64::from_le_bytes(self.take())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,7 +200,8 @@ impl Store {
     /// A part of the bytes of an object, which has as many.
     ///
     /// # Errors
-    /// As [`get`](Store::get); and when the object ends before the range does.
+    /// As [`get`](Store::get); and when the object ends before the range does, after further attempts, as not all stores
+    /// tell that from a failure that passes.
     pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         if range.is_empty() {
             return Ok(Bytes::new());
@@ -401,3 +402,6 @@ fn is_final(error: &object_store::Error) -> bool {
 pub(super) fn cloud_retries() -> object_store::RetryConfig {
     object_store::RetryConfig { max_retries: ATTEMPTS as usize, retry_timeout: TIME_OUT, ..Default::default() }
 }
+
+#[cfg(test)]
+mod tests;
