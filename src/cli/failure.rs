@@ -9,6 +9,7 @@ use super::graphviz::GraphvizError;
 use super::output;
 use crate::node::NodeFailure;
 use crate::release::ReleaseError;
+use crate::state::StateError;
 use crate::workflow::Error;
 
 /// What a command failed with.
@@ -80,6 +81,12 @@ pub enum Failure {
     /// A workflow cannot be drawn.
     #[error(transparent)]
     Draw(#[from] GraphvizError),
+    /// A checkpoint is damaged; it has been said which, and how.
+    #[error("not all that was saved is as it was written")]
+    Damaged,
+    /// What was saved cannot be used.
+    #[error(transparent)]
+    State(Box<StateError>),
     /// There is no release, or an unusable one.
     #[error(transparent)]
     Release(Box<ReleaseError>),
@@ -94,6 +101,12 @@ impl From<clap::Error> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
         Failure::Config(Box::new(error))
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Failure {
+        Failure::State(Box::new(error))
     }
 }
 
@@ -123,6 +136,12 @@ impl Failure {
             Failure::Daemon(error) => error.status(),
             Failure::Config(_) | Failure::NoRelease => 5,
             Failure::Rollout => 6,
+            Failure::Damaged => 1,
+            Failure::State(error) => match **error {
+                StateError::Damaged { .. } => 1,
+                // The store, or a later version.
+                _ => 5,
+            },
             Failure::Release(error) => match **error {
                 ReleaseError::Usage(_) => 2,
                 ReleaseError::Unusable { .. } | ReleaseError::Broken { .. } | ReleaseError::Read { .. } => 5,
@@ -152,6 +171,7 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::StoreError;
 
     #[test]
     fn each_way_in_which_a_node_ends_has_its_status() {
@@ -167,6 +187,19 @@ mod tests {
             assert_eq!(Failure::from(failure).status(), status);
         }
         assert_eq!(Failure::from(ConfigError::NoHome).status(), 5);
+    }
+
+    #[test]
+    fn each_way_in_which_state_is_unusable_has_its_status() {
+        let what = || "it".to_owned();
+        for (error, status) in [
+            (StateError::Damaged { what: what(), why: what() }, 1),
+            (StateError::Newer { what: what(), format: 2, known: 1 }, 5),
+            (StateError::Store(StoreError::Missing(what())), 5),
+        ] {
+            assert_eq!(Failure::from(error).status(), status);
+        }
+        assert_eq!(Failure::Damaged.status(), 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The commands, one a file, and what they have in common.
 
+mod checkpoints;
 mod choice;
 mod completions;
 mod console;
@@ -71,6 +72,7 @@ enum Command {
     Release(Box<release::Release>),
     Deploy(Box<deploy::Rollout>),
     Logs(Box<logs::Logs>),
+    Checkpoints(checkpoints::Checkpoints),
     /// What `deploy` starts on a host
     #[command(hide = true)]
     Agent,
@@ -152,6 +154,7 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
         Some(Command::New(new)) => new::run(&new),
         Some(Command::Release(release)) => release::run(app, *release),
         Some(Command::Logs(logs)) => logs::run(*logs, &general),
+        Some(Command::Checkpoints(checkpoints)) => checkpoints::run(checkpoints, &general),
         Some(Command::Deploy(deploy)) => deploy::run(app, *deploy, &general),
         Some(Command::Agent) => crate::cli::agent::run(),
         Some(Command::Completions(completions)) => completions::run(parser, &completions),

@@ -185,7 +185,7 @@ fn first_line(text: &str) -> &str {
 }
 
 /// `350 ms`, `4.2 s`, `3 min 20 s`, `5 h 12 min`, `12 d 3 h`.
-fn duration(milliseconds: u64) -> String {
+pub fn duration(milliseconds: u64) -> String {
     let time = Duration::from_millis(milliseconds);
     match time.as_secs() {
         0 => format!("{milliseconds} ms"),
@@ -197,7 +197,7 @@ fn duration(milliseconds: u64) -> String {
 }
 
 /// Lines of columns that stand below each other. What others have named has no control characters left.
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let head: Vec<String> = head.iter().map(|&title| title.to_owned()).collect();
     let rows: Vec<Vec<String>> = Some(head)
         .filter(|head| !head.is_empty())
@@ -224,7 +224,8 @@ fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     text
 }
 
-fn plain(text: &str) -> String {
+/// A text that others have written, without control characters.
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
