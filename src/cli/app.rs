@@ -39,11 +39,11 @@ macro_rules! app {
 /// | status | when |
 /// |---|---|
 /// | 0 | the workflow completed, or the node was stopped by a signal and drained |
-/// | 1 | the workflow failed; the node that is to be managed does not run |
+/// | 1 | the workflow failed; the node that is to be managed does not run; a checkpoint is damaged |
 /// | 2 | wrong use: an unknown command, option, workflow or argument |
 /// | 3 | a node could not be reached, refused the connection or does not answer, or another one has the name |
 /// | 4 | a remote node went away and the node was told to stop with it |
-/// | 5 | the configuration, the cookie or a release is unusable |
+/// | 5 | the configuration, the cookie, a release or the store of checkpoints is unusable |
 ///
 /// A second signal ends the process with status 128 and the number of the signal.
 pub fn main(workflows: &[WorkflowEntry]) -> ExitCode {

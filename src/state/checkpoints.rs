@@ -53,8 +53,8 @@ impl Run {
         &self.store
     }
 
-    /// Where in the store a worker puts what it saves for a checkpoint. Attempts are numbered, so that none writes where
-    /// one that is over may still do.
+    /// Where in the store a worker puts what it saves for a checkpoint. Attempts are numbered, so that none writes
+    /// where one that is over may still do.
     pub fn object_path(&self, attempt: u32, checkpoint: u64, worker: WorkerId) -> String {
         let WorkerId { vertex, index } = worker;
         format!("{}/{DATA}/{attempt}/{checkpoint}/{}-{index}", self.directory, vertex.0)
@@ -132,8 +132,9 @@ impl Run {
         Ok(None)
     }
 
-    /// Deletes all but the newest checkpoints, so many that can be read (one at least), and savepoints: manifests first,
-    /// then the objects that none of those left names. What is newer than the newest checkpoint is under way and stays.
+    /// Deletes all but the newest checkpoints, so many that can be read (one at least), and savepoints: manifests
+    /// first, then the objects that none of those left names. What is newer than the newest checkpoint is under way and
+    /// stays.
     ///
     /// # Errors
     /// When the store fails. What has not been deleted will be the next time.

@@ -1,4 +1,5 @@
-//! Sums that find bytes that have changed by accident. They protect from no one: who can write to a store can write sums.
+//! Sums that find bytes that have changed by accident. They protect from no one: who can write to a store can write
+//! sums.
 
 use crc32fast::Hasher;
 

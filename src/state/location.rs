@@ -154,7 +154,7 @@ mod tests {
     fn path(url: &str) -> String {
         match locate(url).expect(url) {
             Location::Directory(path) => path.to_str().expect("UTF-8").to_owned(),
-            other => panic!("{other:?}"),
+            other @ Location::Objects(..) => panic!("{other:?}"),
         }
     }
 

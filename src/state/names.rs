@@ -11,9 +11,9 @@ const KEPT: usize = MOST_NAME - 17;
 /// What stands for the empty text. No other text is written so, for what follows a `%` is two digits otherwise.
 const EMPTY: &str = "%-";
 
-/// A text as one part of a path, which has no meaning of its own anywhere: everything but `[A-Za-z0-9._-]` is encoded by
-/// percent signs; it is never empty, `.` or `..`. Texts that differ are written differently, except that of those with
-/// more than 200 bytes a hash of 64 bits says who they are.
+/// A text as one part of a path, which has no meaning of its own anywhere: everything but `[A-Za-z0-9._-]` is encoded
+/// by percent signs; it is never empty, `.` or `..`. Texts that differ are written differently, except that of those
+/// with more than 200 bytes a hash of 64 bits says who they are.
 pub fn path_name(text: &str) -> String {
     if text.is_empty() {
         return EMPTY.to_owned();

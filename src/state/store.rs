@@ -120,9 +120,9 @@ struct Doing<'a> {
 }
 
 impl Store {
-    /// The store at a plain path, `file:///PATH`, `s3://BUCKET/PREFIX`, `gs://…`, `az://…`; or `memory://NAME`, which is
-    /// the same each time that it is opened in a process. It looks at nothing yet: a directory is made when something is
-    /// put into it. For clouds the environment says who asks, in the variables of their own tools.
+    /// The store at a plain path, `file:///PATH`, `s3://BUCKET/PREFIX`, `gs://…`, `az://…`; or `memory://NAME`, which
+    /// is the same each time that it is opened in a process. It looks at nothing yet: a directory is made when
+    /// something is put into it. For clouds the environment says who asks, in the variables of their own tools.
     ///
     /// # Errors
     /// When this is no place, or one that this program was built without.
@@ -144,8 +144,8 @@ impl Store {
         &self.url
     }
 
-    /// Puts an object there, in place of one that may be there. It appears whole or not at all; when this returns, it is
-    /// there to stay. A cloud takes up to 5 GiB.
+    /// Puts an object there, in place of one that may be there. It appears whole or not at all; when this returns, it
+    /// is there to stay. A cloud takes up to 5 GiB.
     ///
     /// # Errors
     /// When the store fails. The object may be there all the same.
@@ -200,8 +200,8 @@ impl Store {
     /// A part of the bytes of an object, which has as many.
     ///
     /// # Errors
-    /// As [`get`](Store::get); and when the object ends before the range does, after further attempts, as not all stores
-    /// tell that from a failure that passes.
+    /// As [`get`](Store::get); and when the object ends before the range does, after further attempts, as not all
+    /// stores tell that from a failure that passes.
     pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         if range.is_empty() {
             return Ok(Bytes::new());

@@ -221,7 +221,8 @@ fn names_of_runs_are_in_the_order_of_time() {
     assert!(text_of(&one).is_some());
 }
 
-/// What is in `tests/golden/state/v1`: a checkpoint, and another one for which one of two workers has saved nothing new.
+/// What is in `tests/golden/state/v1`: a checkpoint, and another one for which one of two workers has saved nothing
+/// new.
 async fn golden(store: Store) -> Run {
     let run = Run::new(store, "word count", "20260102T030405.678Z-0a0b0c0d");
     let mut writer = SnapshotWriter::new(worker(2, 1));

@@ -1,5 +1,6 @@
 //! The command line, as a user meets it: processes, their output and their exit status.
 
+mod checkpoints;
 mod commands;
 mod config;
 mod faults;

@@ -25,7 +25,7 @@ async fn ask(place: &Path, action: Action, json: bool) -> Result<(String, bool),
 }
 
 async fn said(place: &Path, action: Action) -> String {
-    ask(place, action, false).await.map_err(|failure| failure.to_string()).expect("an answer").0
+    ask(place, action, false).await.expect("an answer").0
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ ID  VERTEX  OPERATION  STRATEGY    WORKERS  SIZE
 #[tokio::test]
 async fn programs_get_all_of_it() {
     let value = async |action| {
-        let (text, _) = ask(&golden(), action, true).await.map_err(|failure| failure.to_string()).expect("an answer");
+        let (text, _) = ask(&golden(), action, true).await.expect("an answer");
         serde_json::from_str::<Value>(&text).expect("JSON")
     };
     let list = value(Action::List).await;
@@ -79,17 +79,17 @@ async fn programs_get_all_of_it() {
 
 #[tokio::test]
 async fn damage_is_told() {
-    let (text, whole) = ask(&golden(), Action::Verify { checkpoint: None }, false).await.ok().expect("an answer");
+    let (text, whole) = ask(&golden(), Action::Verify { checkpoint: None }, false).await.expect("an answer");
     assert!(whole && text.lines().all(|line| line.contains(": whole; 2 objects, ")), "{text}");
 
     let place = tempfile::tempdir().expect("a directory");
     copy(&golden(), place.path());
     let run = place.path().join("word%20count/20260102T030405.678Z-0a0b0c0d");
     std::fs::remove_file(run.join("data/2/7/2-0")).expect("removed");
-    let (text, whole) = ask(place.path(), Action::Verify { checkpoint: None }, false).await.ok().expect("an answer");
+    let (text, whole) = ask(place.path(), Action::Verify { checkpoint: None }, false).await.expect("an answer");
     assert!(!whole && text.contains(" 6: whole; ") && text.contains(" 7: DAMAGED; 1 objects, "), "{text}");
     assert!(text.ends_with("/data/2/7/2-0`: it is missing\n"), "{text}");
-    let (_, whole) = ask(place.path(), Action::Verify { checkpoint: Some(6) }, false).await.ok().expect("an answer");
+    let (_, whole) = ask(place.path(), Action::Verify { checkpoint: Some(6) }, false).await.expect("an answer");
     assert!(whole);
 
     let manifest = run.join("manifests").join(format!("{:020}.json", 7));
@@ -100,7 +100,7 @@ async fn damage_is_told() {
     let failure = ask(place.path(), Action::Show { checkpoint: None }, false).await.expect_err("damaged");
     assert_eq!(failure.status(), 1);
     assert!(failure.to_string().starts_with("the manifest of checkpoint 7 is damaged: its sum"), "{failure}");
-    let (text, whole) = ask(place.path(), Action::Verify { checkpoint: Some(7) }, false).await.ok().expect("an answer");
+    let (text, whole) = ask(place.path(), Action::Verify { checkpoint: Some(7) }, false).await.expect("an answer");
     assert!(!whole && text.contains("\n  the manifest of checkpoint 7 is damaged: "), "{text}");
 }
 
@@ -109,7 +109,7 @@ async fn where_there_is_nothing_it_is_said() {
     let place = tempfile::tempdir().expect("a directory");
     let missing = place.path().join("missing");
     assert_eq!(said(&missing, Action::List).await, format!("no checkpoints in `{}`\n", missing.display()));
-    assert_eq!(ask(&missing, Action::List, true).await.ok().expect("an answer").0, "[]\n");
+    assert_eq!(ask(&missing, Action::List, true).await.expect("an answer").0, "[]\n");
     for action in [
         Action::Show { checkpoint: None },
         Action::Show { checkpoint: Some(8) },
