@@ -124,25 +124,24 @@ fn directory(rest: &str) -> Result<PathBuf, String> {
     expect(unused_variables, reason = "there is no cloud to look for")
 )]
 fn cloud(feature: &str, url: &str) -> Option<object_store::Result<Arc<dyn ObjectStore>>> {
+    /// The time-outs of the store are those that count.
     #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-    let retry = super::store::cloud_retries();
+    macro_rules! build {
+        ($builder:ty, $key:ty) => {{
+            let longest = format!("{} seconds", super::store::LONGEST.as_secs());
+            let time_out = <$key>::Client(object_store::ClientConfigKey::Timeout);
+            let builder = <$builder>::from_env().with_url(url).with_config(time_out, longest);
+            let store = builder.with_retry(super::store::cloud_retries()).build();
+            Some(store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
+        }};
+    }
     match feature {
         #[cfg(feature = "s3")]
-        "s3" => {
-            let store = object_store::aws::AmazonS3Builder::from_env().with_url(url).with_retry(retry).build();
-            Some(store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
-        }
+        "s3" => build!(object_store::aws::AmazonS3Builder, object_store::aws::AmazonS3ConfigKey),
         #[cfg(feature = "gcs")]
-        "gcs" => {
-            let store =
-                object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry).build();
-            Some(store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
-        }
+        "gcs" => build!(object_store::gcp::GoogleCloudStorageBuilder, object_store::gcp::GoogleConfigKey),
         #[cfg(feature = "azure")]
-        "azure" => {
-            let store = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry).build();
-            Some(store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
-        }
+        "azure" => build!(object_store::azure::MicrosoftAzureBuilder, object_store::azure::AzureConfigKey),
         _ => None,
     }
 }

@@ -397,6 +397,10 @@ fn is_final(error: &object_store::Error) -> bool {
     false
 }
 
+/// How long the largest object that a cloud takes, 5 GiB, may take.
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+pub(super) const LONGEST: Duration = Duration::from_secs(TIME_OUT.as_secs() + 5 * 1024 * 1024 * 1024 / SLOWEST);
+
 /// What a client of a cloud tries by itself, within one of the attempts here: it knows which answers may pass.
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 pub(super) fn cloud_retries() -> object_store::RetryConfig {
