@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `transport` | connections between hosts: TCP, or simulated in one process |
+//! | `transport` | connections between hosts: TCP, or simulated in one process; TLS over them |
 //! | `cookie` | the secret that nodes share |
 //! | `handshake` | how two nodes get to know and trust each other; pure |
 //! | `session` | a connection after the handshake |
@@ -15,6 +15,7 @@
 
 mod channel;
 mod cookie;
+mod file;
 mod handshake;
 mod identity;
 pub mod mapper;
@@ -35,6 +36,6 @@ pub use reception::{MAX_STRANGERS, Reception, Stranger};
 pub use refusal::{Reason, Refusal};
 pub use session::{HANDSHAKE_TIMEOUT, Session, accept, dial};
 pub use transport::{
-    BoxFuture, BoxReader, BoxStream, BoxWriter, CONNECT_TIMEOUT, Listener, Silence, Simulated, SimulatedHost, Stream,
-    Tcp, Transport,
+    BoxFuture, BoxReader, BoxStream, BoxWriter, CONNECT_TIMEOUT, Credentials, Listener, MAX_PEM, Silence, Simulated,
+    SimulatedHost, Stream, Tcp, Tls, TlsError, TlsFiles, Transport,
 };

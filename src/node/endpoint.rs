@@ -9,7 +9,8 @@ use super::{NodeFailure, NodeSettings};
 use crate::id::NodeAddress;
 use crate::net::mapper::{self, Lease};
 use crate::net::{
-    self, Cookie, Expect, Identity, Listener, Mode, Purpose, Reason, Reception, Refusal, Session, Stranger, Transport,
+    self, Cookie, Expect, Identity, Listener, Mode, Purpose, Reason, Reception, Refusal, Session, Stranger, Tls,
+    Transport,
 };
 use crate::telemetry::events;
 
@@ -20,7 +21,10 @@ pub type Admit = Arc<dyn Fn(&Identity, &Purpose) -> Result<(), Refusal> + Send +
 pub struct Endpoint {
     identity: Mutex<Identity>,
     cookie: Cookie,
+    /// To nodes: with TLS, if there is any.
     transport: Arc<dyn Transport>,
+    /// To port mappers, which tell nothing but port numbers and are believed nothing.
+    plain: Arc<dyn Transport>,
     mapper_port: u16,
 }
 
@@ -37,12 +41,16 @@ impl Endpoint {
     /// When the address cannot be listened at, or another node has the name.
     pub async fn open(settings: &NodeSettings, mode: Mode) -> Result<(Arc<Endpoint>, Presence), NodeFailure> {
         let start = |what: String| NodeFailure::Start(what);
-        let NodeSettings { name, transport, mapper_port, listen, .. } = settings;
+        let NodeSettings { name, transport: plain, mapper_port, listen, .. } = settings;
+        let transport: Arc<dyn Transport> = match &settings.credentials {
+            Some(credentials) => Arc::new(Tls::new(Arc::clone(plain), credentials.clone())),
+            None => Arc::clone(plain),
+        };
         let listener = transport.listen(*listen).await;
         let listener = listener.map_err(|error| start(format!("cannot listen at {listen}: {error}")))?;
         let port = listener.local_address().map(|address| address.port());
         let port = port.map_err(|error| start(format!("cannot listen at {listen}: {error}")))?;
-        let lease = mapper::join(Arc::clone(transport), *mapper_port, name.name(), port).await;
+        let lease = mapper::join(Arc::clone(plain), *mapper_port, name.name(), port).await;
         let lease = lease.map_err(|Refusal { reason, detail }| {
             let what =
                 format!("cannot be known as `{name}` at the port mapper, port {mapper_port}: {reason}: {detail}");
@@ -59,8 +67,8 @@ impl Endpoint {
             cores: settings.runtime.cores as u32,
             memory: memory(),
         };
-        let (cookie, transport) = (settings.cookie.clone(), Arc::clone(transport));
-        let endpoint = Endpoint { identity: Mutex::new(identity), cookie, transport, mapper_port: *mapper_port };
+        let (cookie, plain, mapper_port) = (settings.cookie.clone(), Arc::clone(plain), *mapper_port);
+        let endpoint = Endpoint { identity: Mutex::new(identity), cookie, transport, plain, mapper_port };
         Ok((Arc::new(endpoint), Presence { listener, lease }))
     }
 
@@ -80,10 +88,10 @@ impl Endpoint {
     /// # Errors
     /// When nothing answers, something else than the node does, or it refuses.
     pub async fn dial(&self, address: &NodeAddress, purpose: Purpose, mode: Mode) -> Result<Session, Refusal> {
-        let transport = self.transport.as_ref();
+        let (transport, plain) = (self.transport.as_ref(), self.plain.as_ref());
         let port = match address.port {
             Some(port) => port,
-            None => mapper::lookup(transport, &address.host, self.mapper_port, &address.name).await?,
+            None => mapper::lookup(plain, &address.host, self.mapper_port, &address.name).await?,
         };
         let expect: Expect = mode.named(&address.name);
         net::dial(transport, (&address.host, port), &self.cookie, &self.identity(), purpose, expect).await

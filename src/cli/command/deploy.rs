@@ -282,6 +282,8 @@ impl Rollout {
         let files = self.directory.as_deref().filter(|_| !self.dry_run).map(files).transpose()?;
         let build = build::fingerprint().map_err(Failure::Start)?;
         let cookie = node::cookie(settings.cookie.as_ref(), std::env::home_dir().as_deref())?;
+        // What is wrong with files here is told before workers run.
+        node::credentials(settings)?;
         let cookie = cookie.text().ok_or_else(|| ConfigError::At {
             at: "the cookie".to_owned(),
             reason: "it is not UTF-8, so it cannot be handed to hosts".to_owned(),
@@ -324,6 +326,11 @@ impl Rollout {
         }
         let mut add =
             |option: &str, value: Option<String>| arguments.extend(value.map(|value| format!("{option}={value}")));
+        // The files are those of each host, as the paths say there.
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        add("--tls-cert", path(&settings.tls_cert));
+        add("--tls-key", path(&settings.tls_key));
+        add("--tls-ca", path(&settings.tls_ca));
         add("--cores", settings.cores.map(|Count(cores)| cores.to_string()));
         add("--threads", settings.threads.map(|Count(threads)| threads.to_string()));
         add("--log-level", settings.log_level.and_then(name_of));

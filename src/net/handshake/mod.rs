@@ -24,6 +24,8 @@ mod wire;
 
 pub use acceptor::Acceptor;
 pub use dialer::Dialer;
+pub(super) use inbox::ONE_SIDED;
+pub(super) use wire::MAGIC;
 pub use wire::{MAX_DETAIL, MAX_HANDSHAKE, PROTOCOL};
 
 use super::{Identity, Reason, Refusal};

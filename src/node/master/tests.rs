@@ -121,6 +121,7 @@ fn settings(network: &Simulated, name: &str, host: &str) -> NodeSettings {
         build: Fingerprint([7; 32]),
         runtime: Settings { cores: 2, threads: 2, name: format!("{name}@{host}"), ..Settings::default() },
         transport: network.host(host),
+        credentials: None,
     }
 }
 
