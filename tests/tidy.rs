@@ -61,6 +61,8 @@ const PURE: &[&str] = &[
     "src/codec/",
     "src/workflow/",
     "src/strategies/",
+    "src/net/digest.rs",
+    "src/net/doorkeeper.rs",
     "src/net/handshake/",
     "src/net/identity.rs",
     "src/net/mapper/table.rs",

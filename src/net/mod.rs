@@ -7,6 +7,8 @@
 //! | `handshake` | how two nodes get to know and trust each other; pure |
 //! | `session` | a connection after the handshake |
 //! | `reception` | where sessions come in, whatever else comes in |
+//! | `doorkeeper` | who has to wait, because others from there have failed; pure |
+//! | `digest` | what is said of strangers, once a second; pure |
 //! | `channel` | typed messages and heartbeats over it |
 //! | `membership` | who belongs to the cluster, and who is dead; pure |
 //! | `mapper` | which node of a host listens at which port |
@@ -15,6 +17,8 @@
 
 mod channel;
 mod cookie;
+mod digest;
+mod doorkeeper;
 mod file;
 mod handshake;
 mod identity;
@@ -29,6 +33,8 @@ mod transport;
 
 pub use channel::{ChannelError, Courier, Frame, HEARTBEAT, MAX_MESSAGE, Receiver, STALL_TIMEOUT, Sender, channel};
 pub use cookie::{COOKIE_FILE, Cookie, CookieError, MAX_COOKIE};
+pub use digest::{Digest, Line};
+pub use doorkeeper::{BURST, Doorkeeper, MAX_ORIGINS, Origin, REFILL};
 pub use handshake::{Acceptor, Dialer, MAX_DETAIL, MAX_HANDSHAKE, Nonce, PROTOCOL};
 pub use identity::{Expect, Fingerprint, Identity, Mode, Purpose};
 pub use membership::{Cause, Command, Event, LONGEST_STEP, Membership, SILENCE};

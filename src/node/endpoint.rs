@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::{NodeFailure, NodeSettings};
 use crate::id::NodeAddress;
 use crate::net::mapper::{self, Lease};
 use crate::net::{
-    self, Cookie, Expect, Identity, Listener, Mode, Purpose, Reason, Reception, Refusal, Session, Stranger, Tls,
-    Transport,
+    self, Cookie, Digest, Expect, Identity, Line, Listener, Mode, Purpose, Reason, Reception, Refusal, Session,
+    Stranger, Tls, Transport,
 };
 use crate::telemetry::events;
 
@@ -102,19 +103,31 @@ impl Endpoint {
         let own = Arc::clone(&self);
         let admit = move |peer: &Identity, purpose: &Purpose| admit(peer, purpose);
         let mut reception = Reception::new(listener, self.cookie.clone(), move || own.identity(), admit);
+        let (opened, mut digest) = (Instant::now(), Digest::default());
         loop {
-            match reception.next().await {
-                Ok(session) => {
-                    if sessions.send(session).await.is_err() {
-                        return;
+            let due = digest.due().map(|due| opened + due);
+            tokio::select! {
+                biased;
+                () = sleep_until(due.unwrap_or(opened)), if due.is_some() => {
+                    digest.take(opened.elapsed()).into_iter().for_each(say);
+                }
+                next = reception.next() => match next {
+                    Ok(session) => {
+                        if sessions.send(session).await.is_err() {
+                            return;
+                        }
                     }
-                }
-                Err(Stranger { address, refusal: Refusal { reason, detail } }) => {
-                    events::connection_refused(&address, reason.as_str(), &detail);
-                }
+                    Err(stranger) => digest.add(stranger, opened.elapsed()).into_iter().for_each(say),
+                },
             }
         }
     }
+}
+
+/// Says who was not let in.
+fn say(Line { stranger, more }: Line) {
+    let Stranger { address, refusal: Refusal { reason, detail } } = stranger;
+    events::connections_refused(&address, reason.as_str(), &detail, more);
 }
 
 /// A number that is higher in each life of a node: the microseconds since 1970.

@@ -69,6 +69,15 @@ pub fn connection_refused(address: &dyn Display, reason: &str, detail: &str) {
     warn!(target: SAID, address = %address, reason, detail, "Refused a connection from {address}: {reason}: {detail}");
 }
 
+/// A peer was not let in, or did not want to, and so many others from its address since that was said last.
+pub fn connections_refused(address: &dyn Display, reason: &str, detail: &str, more: u64) {
+    if more == 0 {
+        return connection_refused(address, reason, detail);
+    }
+    let what = "Refused a connection from";
+    warn!(target: SAID, address = %address, reason, detail, more, "{what} {address}: {reason}: {detail}; and {more} more");
+}
+
 /// Another node has taken the name at the port mapper.
 pub fn name_lost(detail: &str) {
     warn!(target: SAID, detail, "This node can not be found by its name any more: {detail}");

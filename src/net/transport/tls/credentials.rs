@@ -109,7 +109,9 @@ impl Credentials {
         let verifier = verifier.map_err(|error| Wrong(File::Ca, error.to_string()))?;
         if let (Some(now), Some((own, between))) = (now, chain.split_first()) {
             // Nobody would take it: better to say so here than that each peer does.
-            verifier.verify_client_cert(own, between, now).map_err(|error| Wrong(File::Cert, of_certificate(&error)))?;
+            verifier
+                .verify_client_cert(own, between, now)
+                .map_err(|error| Wrong(File::Cert, of_certificate(&error)))?;
         }
         let wrong_key = |error: rustls::Error| match error {
             rustls::Error::InconsistentKeys(_) => Wrong(File::Key, "it is not that of the certificate".to_owned()),

@@ -51,12 +51,7 @@ impl Authority {
         self.believing(self, names, change)
     }
 
-    fn believing(
-        &self,
-        other: &Authority,
-        names: &[&str],
-        change: impl FnOnce(&mut CertificateParams),
-    ) -> Credentials {
+    fn believing(&self, other: &Authority, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Credentials {
         let made = self.make(names, change);
         let key = PrivateKeyDer::try_from(made.key.serialize_der()).expect("a key");
         let ca: CertificateDer<'static> = other.certificate.der().clone();
@@ -259,8 +254,7 @@ async fn both_halves_work_at_the_same_time_and_end_in_order() {
         to_a.shutdown().await.expect("a peer");
     };
     let (mut at_a, mut at_b) = (Vec::new(), Vec::new());
-    let (_, _, a, b) =
-        tokio::join!(sends_a, sends_b, from_b.read_to_end(&mut at_a), from_a.read_to_end(&mut at_b));
+    let (_, _, a, b) = tokio::join!(sends_a, sends_b, from_b.read_to_end(&mut at_a), from_a.read_to_end(&mut at_b));
     assert_eq!((a.expect("the end"), b.expect("the end")), (MUCH, MUCH));
     assert!(at_a == much(2) && at_b == much(1));
 }

@@ -67,7 +67,9 @@ pub fn of_certificate(error: &Error) -> String {
 
 fn of_alert(alert: AlertDescription) -> String {
     let why = match alert {
-        AlertDescription::UnknownCA | AlertDescription::DecryptError => "it is not signed by the CA that the other node has",
+        AlertDescription::UnknownCA | AlertDescription::DecryptError => {
+            "it is not signed by the CA that the other node has"
+        }
         AlertDescription::CertificateExpired => "it has expired there",
         AlertDescription::CertificateRequired => "it was not shown",
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => "it is not for this host",
