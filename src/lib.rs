@@ -4,6 +4,8 @@
 pub mod actor;
 mod cli;
 pub mod codec;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hosts;
 pub mod id;
 pub mod net;

@@ -51,6 +51,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "hosts",
         ],
     ),
+    // Ways in for bytes of any kind, for tests of what strangers can send.
+    ("fuzz", &["id", "codec", "net", "testing", "runtime", "node"]),
     // Names that users write most, for one import of theirs; nobody inside needs it.
     ("prelude", &["workflow", "strategies", "operations", "runtime", "cli"]),
 ];

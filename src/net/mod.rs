@@ -20,6 +20,13 @@ mod cookie;
 mod digest;
 mod doorkeeper;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    //! Ways into this room for bytes of any kind; see [`crate::fuzz`].
+
+    pub use super::handshake::fuzz::{acceptor, claims, dialer};
+    pub use super::mapper::fuzz::lines;
+}
 mod handshake;
 mod identity;
 pub mod mapper;

@@ -5,6 +5,8 @@ mod control;
 mod deployments;
 mod endpoint;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod link;
 pub mod local;
 pub mod master;

@@ -12,6 +12,8 @@ mod coordinator;
 mod crew;
 mod deployment;
 mod flow;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod growth;
 mod intake;
 mod local;
@@ -29,6 +31,10 @@ mod worker;
 pub(crate) use coordinator::Event as SiteEvent;
 pub use deployment::DeploymentHandle;
 pub(crate) use deployment::Way;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::frames_of as fuzz_frames;
+#[cfg(test)]
+pub(crate) use fuzz::seeds as fuzz_seeds;
 pub use local::{Runtime, Settings};
 pub(crate) use plan::Outline;
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl Node {
         let Node { listen, mapper_port, .. } = *self;
         let [tls_cert, tls_key, tls_ca] = [&self.tls_cert, &self.tls_key, &self.tls_ca].map(Clone::clone);
         let host = self.host.clone();
-        Ok(Settings { listen, mapper_port, host, cookie, tls_cert, tls_key, tls_ca, log_files, ..options })
+        Ok(Settings { host, listen, mapper_port, cookie, tls_cert, tls_key, tls_ca, log_files, ..options })
     }
 
     /// Whether the cookie was given as an option, where others can see it.

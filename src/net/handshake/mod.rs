@@ -16,6 +16,8 @@
 
 mod acceptor;
 mod dialer;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod inbox;
 mod proof;
 #[cfg(test)]
