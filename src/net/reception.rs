@@ -23,7 +23,7 @@ pub const MAX_STRANGERS: usize = 256;
 
 /// Most peers that wait for a handshake because others from where they are have failed; each takes a socket. When there
 /// are more, the one that has waited longest has to go.
-const MAX_WAITING: usize = 128;
+const MAX_WAITING: usize = 256;
 
 /// How long no connection is accepted after one could not be: the system has no more of something, and asking again at
 /// once would keep a core busy.
