@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::WorkerId;
 
-/// A part of what a worker keeps for a vertex: the unit in which it is saved, and given to a worker that is to go on with
-/// it.
+/// A part of what a worker keeps for a vertex: the unit in which it is saved, and given to a worker that is to go on
+/// with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Part {
     /// All of it. Where an operation runs more than once inside of a worker, each time has a number, in the order in

@@ -1,9 +1,9 @@
 //! Who may begin a handshake at once, and who has to wait, because others from the same place have failed; pure.
 //!
 //! A handshake that has begun counts as one that has failed until its peer has proved to know the cookie. So a node
-//! that starts, or a thousand of them, is not held up, and who guesses at the cookie, or has a node do the arithmetic of
-//! TLS for nothing, is slowed down: to [`REFILL`] for each attempt. Who shares an address with such a one waits with it,
-//! and nobody else does.
+//! that starts, or a thousand of them, is not held up, and who guesses at the cookie, or has a node do the arithmetic
+//! of TLS for nothing, is slowed down: to [`REFILL`] for each attempt. Who shares an address with such a one waits with
+//! it, and nobody else does.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use std::time::Duration;
 /// workers of one host begin at a time with one of another.
 pub const BURST: u32 = 64;
 
-/// The time after which one that has failed is forgotten: four guesses a second, from one place, are none at a cookie of
-/// 32 random bytes and few at one that somebody has made up.
+/// The time after which one that has failed is forgotten: four guesses a second, from one place, are none at a cookie
+/// of 32 random bytes and few at one that somebody has made up.
 pub const REFILL: Duration = Duration::from_millis(250);
 
 /// Most places that are remembered, some fifty bytes each. When there are more, the one that has failed least is

@@ -9,6 +9,7 @@
 //! | `reception` | where sessions come in, whatever else comes in |
 //! | `doorkeeper` | who has to wait, because others from there have failed; pure |
 //! | `digest` | what is said of strangers, once a second; pure |
+//! | `frames` | pieces of a stream that have a length |
 //! | `channel` | typed messages and heartbeats over it |
 //! | `membership` | who belongs to the cluster, and who is dead; pure |
 //! | `mapper` | which node of a host listens at which port |
@@ -20,6 +21,7 @@ mod cookie;
 mod digest;
 mod doorkeeper;
 mod file;
+mod frames;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
     //! Ways into this room for bytes of any kind; see [`crate::fuzz`].
@@ -42,6 +44,7 @@ pub use channel::{ChannelError, Courier, Frame, HEARTBEAT, MAX_MESSAGE, Receiver
 pub use cookie::{COOKIE_FILE, Cookie, CookieError, MAX_COOKIE};
 pub use digest::{Digest, Line};
 pub use doorkeeper::{BURST, Doorkeeper, MAX_ORIGINS, Origin, REFILL};
+pub use frames::Frames;
 pub use handshake::{Acceptor, Dialer, MAX_DETAIL, MAX_HANDSHAKE, Nonce, PROTOCOL};
 pub use identity::{Expect, Fingerprint, Identity, Mode, Purpose};
 pub use membership::{Cause, Command, Event, LONGEST_STEP, Membership, SILENCE};

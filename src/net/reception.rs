@@ -137,8 +137,8 @@ impl Reception {
     }
 
     /// Begins handshakes with those that need not wait any longer, and turns away those that have waited in vain. Who
-    /// came last is first: those before it may have gone by now, and should it be a node, it waits the least. Gives when
-    /// the next one may begin, or has to go.
+    /// came last is first: those before it may have gone by now, and should it be a node, it waits the least. Gives
+    /// when the next one may begin, or has to go.
     fn let_in(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let since = now - self.opened;

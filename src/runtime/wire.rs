@@ -11,9 +11,8 @@
 //!
 //! The version of these bytes is that of the handshake, [`PROTOCOL`](crate::net::PROTOCOL).
 
-use tokio_util::codec::LengthDelimitedCodec;
-
 use crate::id::{VertexId, WorkerId};
+use crate::net::Frames;
 
 /// Most bytes of a frame: what a receiver has to hold at once. A batch has about 32 KiB, unless a single record is
 /// larger.
@@ -44,8 +43,8 @@ pub struct Header {
 }
 
 /// Cuts a stream of bytes into frames.
-pub fn frames() -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder().little_endian().max_frame_length(MAX_FRAME).new_codec()
+pub fn frames() -> Frames {
+    Frames::little_endian(MAX_FRAME)
 }
 
 /// A frame that is not sent because it would be longer than receivers take.

@@ -74,8 +74,8 @@ pub fn connections_refused(address: &dyn Display, reason: &str, detail: &str, mo
     if more == 0 {
         return connection_refused(address, reason, detail);
     }
-    let what = "Refused a connection from";
-    warn!(target: SAID, address = %address, reason, detail, more, "{what} {address}: {reason}: {detail}; and {more} more");
+    let what = format_args!("Refused a connection from {address}: {reason}: {detail}; and {more} more");
+    warn!(target: SAID, address = %address, reason, detail, more, "{what}");
 }
 
 /// Another node has taken the name at the port mapper.

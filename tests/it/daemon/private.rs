@@ -1,5 +1,5 @@
-//! What a node leaves on the disk is its user's alone, whatever the mask of the process is; and no name leads out of the
-//! place that it is for.
+//! What a node leaves on the disk is its user's alone, whatever the mask of the process is; and no name leads out of
+//! the place that it is for.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::home::Home;
 use crate::cli::process::run;
+use crate::support::eventually;
 
 /// A command of this home, started with a mask that takes nothing away.
 fn unmasked(home: &Home, arguments: &[&str]) -> Command {
@@ -38,6 +39,8 @@ fn all_that_a_node_leaves_is_private_under_any_mask() {
     let home = Home::new();
     let arguments = ["worker", "daemon", "--name", "w1", "--log-dir", "logs"];
     run(unmasked(&home, &arguments), [""; 0]).expect(0);
+    // Who writes it is not heard at a certain time.
+    eventually("there is no log", || home.path().join("logs/w1@localhost.log").exists());
     let mut found = Vec::new();
     all_below(home.path(), &mut found);
     let is_there = |name: &str| found.iter().any(|path| path.file_name().is_some_and(|file| file == name));
@@ -66,7 +69,8 @@ fn no_name_leads_out_of_its_place() {
     // These are names as any other.
     for name in ["..", "."] {
         home.say(["worker", "daemon", "--name", name, "--log-dir", "logs"]).expect(0);
-        assert!(home.path().join(format!("logs/{name}@localhost.log")).exists());
+        let log = home.path().join(format!("logs/{name}@localhost.log"));
+        eventually("there is no log", || log.exists());
         home.say(["worker", "stop", "--name", name]).expect(0);
     }
     let mut above = Vec::new();

@@ -57,8 +57,8 @@ pub fn of_certificate(error: &Error) -> String {
             format!("the certificate is not for `{}`, but for {names}", expected.to_str())
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "the certificate is not for this side of a connection; its extended key usage has to be both serverAuth and \
-             clientAuth, or none"
+            "the certificate is not for this side of a connection; its extended key usage has to be both serverAuth \
+             and clientAuth, or none"
                 .to_owned()
         }
         other => format!("the certificate cannot be used: {other}"),
