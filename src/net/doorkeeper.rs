@@ -1,6 +1,6 @@
 //! Who may begin a handshake at once, and who has to wait, because others from the same place have failed; pure.
 //!
-//! A handshake that has begun counts as one that has failed until its peer has proved to know the cookie. So a node
+//! A handshake that has begun counts as one that has failed until its peer has proved to be a node. So a node
 //! that starts, or a thousand of them, is not held up, and who guesses at the cookie, or has a node do the arithmetic
 //! of TLS for nothing, is slowed down: to [`REFILL`] for each attempt. Who shares an address with such a one waits with
 //! it, and nobody else does.

@@ -69,7 +69,7 @@ mod tests {
             assert!(bytes.capacity() <= 2 * LEAST, "{} bytes for a claim of {claim}", bytes.capacity());
             // What comes takes what it takes, and some.
             while bytes.len() < LENGTH + claim {
-                bytes.extend_from_slice(&[7; 1 << 16]);
+                bytes.extend_from_slice(&[7; 1 << 14]);
                 assert!(bytes.capacity() <= 4 * bytes.len().max(LEAST), "{} for {}", bytes.capacity(), bytes.len());
                 if frames.decode(&mut bytes).expect("it may be so long").is_some() {
                     break;

@@ -13,6 +13,9 @@ use crate::cli::process::{Ended, run};
 
 const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/workflows/texts/constitution.txt");
 
+/// Connections at a time, of which none says what it should.
+const CROWD: usize = 600;
+
 /// A CA, whose files are in a directory.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -158,8 +161,19 @@ fn probes_of_a_port_with_tls_harm_nobody() {
         open.push(stream);
     }
     worker.says("not_skitter: it does not speak TLS");
-    // Those that say nothing, or not all, keep nobody out.
     master(&host, &["w1@localhost"], &tls).expect(0);
+    // Those that say nothing, or not all, keep nobody out, and take no memory worth speaking of.
+    let before = worker.memory();
+    for number in 0..CROWD {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        // The head of a record that is as long as one can be, and a part of it.
+        let said: &[u8] = if number % 2 == 0 { b"" } else { &[0x16, 0x03, 0x01, 0x40, 0x00, 0x01, 0x00, 0x3f, 0xfc] };
+        let _ = stream.write_all(said);
+        open.push(stream);
+    }
+    master(&host, &["w1@localhost"], &tls).expect(0);
+    let now = worker.memory();
+    assert!(now < before + 24 * 1024, "{before} KB before, {now} KB now");
 }
 
 #[test]
