@@ -1,9 +1,15 @@
 //! Distributed stream processing that feels like Erlang: workflows of operations, strategies that distribute them, one
 //! binary.
 
+/// Tests use what the examples do.
+#[cfg(test)]
+extern crate self as skitter;
+
 pub mod actor;
 mod cli;
 pub mod codec;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hosts;
 pub mod id;
 pub mod net;
@@ -12,8 +18,6 @@ pub mod operations;
 pub mod prelude;
 pub mod release;
 pub mod runtime;
-#[expect(unused_imports, reason = "the runtime does not use all of it yet")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the runtime does not use all of it yet"))]
 mod state;
 pub mod strategies;
 pub mod telemetry;

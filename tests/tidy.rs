@@ -51,6 +51,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "hosts",
         ],
     ),
+    // Ways in for bytes of any kind, for tests of what strangers can send.
+    ("fuzz", &["id", "codec", "net", "testing", "runtime", "node"]),
     // Names that users write most, for one import of theirs; nobody inside needs it.
     ("prelude", &["workflow", "strategies", "operations", "runtime", "cli"]),
 ];
@@ -61,6 +63,8 @@ const PURE: &[&str] = &[
     "src/codec/",
     "src/workflow/",
     "src/strategies/",
+    "src/net/digest.rs",
+    "src/net/doorkeeper.rs",
     "src/net/handshake/",
     "src/net/identity.rs",
     "src/net/mapper/table.rs",
@@ -70,6 +74,7 @@ const PURE: &[&str] = &[
     "src/runtime/coordinator.rs",
     "src/runtime/coordinator/growing.rs",
     "src/runtime/growth.rs",
+    "src/runtime/ledger.rs",
     "src/runtime/plan.rs",
 ];
 

@@ -56,6 +56,7 @@ fn bad_worker(app: App, fault: &str, name: &str) -> Result<(), Problem> {
         cookie: Cookie::from_file_or_new(home.join(COOKIE_FILE))?,
         build: Fingerprint(*blake3::hash(&program).as_bytes()),
         transport: Arc::new(Cable(fault)),
+        credentials: None,
     };
     Ok(worker::run(settings, Arc::new(app), WorkerOptions::default(), &mut signals, &mut Console::none())?)
 }

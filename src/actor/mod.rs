@@ -3,12 +3,17 @@
 //! Every actor and thread of the library starts here, with a name and with a place in a [`Census`], so that a test can
 //! ask whether anybody is left.
 
+mod blocking;
+
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+#[cfg(test)]
+pub use blocking::{OneThread, is_one_thread};
+pub use blocking::{blocking, in_place, may_wait};
 pub use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 /// Counts the actors and threads that live.
@@ -75,7 +80,16 @@ const LOOK_OUT: u32 = 4;
 /// Threads that run actors. Dropping it lets go of the threads without waiting for them: what is not being run then is
 /// dropped, and a thread in user code that does not return is left behind.
 #[derive(Debug)]
-pub struct Executor(Option<tokio::runtime::Runtime>);
+pub struct Executor(Threads);
+
+#[derive(Debug)]
+enum Threads {
+    /// Its own, until it is dropped.
+    Own(Option<tokio::runtime::Runtime>),
+    /// That of whoever has made it, where one thread does everything.
+    #[cfg(test)]
+    Callers(tokio::runtime::Handle, std::sync::Mutex<Vec<tokio::task::AbortHandle>>),
+}
 
 impl Executor {
     /// This many threads.
@@ -97,10 +111,23 @@ impl Executor {
     }
 
     fn build(builder: &mut tokio::runtime::Builder) -> std::io::Result<Executor> {
+        #[cfg(test)]
+        if is_one_thread() {
+            let tasks = std::sync::Mutex::default();
+            return Ok(Executor(Threads::Callers(tokio::runtime::Handle::current(), tasks)));
+        }
         let build = || builder.enable_time().build();
         // It panics where a thread is refused.
         let runtime = catch(build).map_err(std::io::Error::other)??;
-        Ok(Executor(Some(runtime)))
+        Ok(Executor(Threads::Own(Some(runtime))))
+    }
+
+    fn threads(&self) -> Option<&tokio::runtime::Handle> {
+        match &self.0 {
+            Threads::Own(runtime) => runtime.as_ref().map(tokio::runtime::Runtime::handle),
+            #[cfg(test)]
+            Threads::Callers(handle, _) => Some(handle),
+        }
     }
 
     /// Runs a future on these threads, and waits for it.
@@ -112,7 +139,7 @@ impl Executor {
         F: Future<Output: Send> + Send + 'static,
     {
         #[expect(clippy::disallowed_methods, reason = "waited for by the caller; it only changes the executor")]
-        let task = self.0.as_ref().map(|runtime| runtime.spawn(future));
+        let task = self.threads().map(|threads| threads.spawn(future));
         async move {
             match task {
                 Some(task) => task.await.map_err(|error| error.to_string()),
@@ -125,18 +152,29 @@ impl Executor {
 impl Executor {
     /// Lets a future run on these threads, as long as they are there. Whoever starts it has it tell its end.
     pub fn start<F: Future<Output = ()> + Send + 'static>(&self, future: F) {
-        if let Some(runtime) = &self.0 {
+        if let Some(threads) = self.threads() {
             #[expect(clippy::disallowed_methods, reason = "one of the places where tasks are started")]
-            drop(runtime.spawn(future));
+            let task = threads.spawn(future);
+            #[cfg(test)]
+            if let Threads::Callers(_, tasks) = &self.0 {
+                tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(task.abort_handle());
+            }
+            drop(task);
         }
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        match &mut self.0 {
             // Waits for nobody: an operation may not return, and this may be an async context.
-            runtime.shutdown_background();
+            Threads::Own(runtime) => {
+                if let Some(runtime) = runtime.take() {
+                    runtime.shutdown_background();
+                }
+            }
+            #[cfg(test)]
+            Threads::Callers(_, tasks) => tasks.get_mut().expect("no panic").drain(..).for_each(|task| task.abort()),
         }
     }
 }
@@ -167,6 +205,11 @@ pub fn thread(
 pub struct Task(tokio::task::JoinHandle<()>);
 
 impl Task {
+    /// Whether it has ended by itself, or panicked.
+    pub fn has_ended(&self) -> bool {
+        self.0.is_finished()
+    }
+
     /// Waits until it has ended by itself, or panicked.
     pub async fn ended(mut self) {
         let _ = (&mut self.0).await;
@@ -183,6 +226,12 @@ impl Drop for Task {
 pub fn task(work: impl Future<Output = ()> + Send + 'static) -> Task {
     #[expect(clippy::disallowed_methods, reason = "one of the places where tasks are started")]
     Task(tokio::spawn(work))
+}
+
+/// Lets a future run on the runtime of the caller, by itself. It tells its end to whom it may concern.
+pub fn run(work: impl Future<Output = ()> + Send + 'static) {
+    #[expect(clippy::disallowed_methods, reason = "one of the places where tasks are started")]
+    drop(tokio::spawn(work));
 }
 
 /// Calls a function after a delay, unless the runtime of the caller has ended by then.

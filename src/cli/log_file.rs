@@ -3,8 +3,9 @@
 //! One thread writes it. Whoever has a line hands it over and does not wait; that the file cannot be written is told
 //! once, and tried again with the next line. So a full disk costs lines and nothing else.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,10 +129,11 @@ impl Rotated {
 }
 
 fn open(path: &Path) -> io::Result<(File, u64)> {
+    // For the user alone, as all that a node writes about itself: addresses and workflows are in it.
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    let file = File::options().append(true).create(true).open(path)?;
+    let file = File::options().append(true).create(true).mode(0o600).open(path)?;
     let size = file.metadata()?.len();
     Ok((file, size))
 }

@@ -15,7 +15,7 @@ mod value;
 pub use batch::{CodecError, FREE_MEMORY, MAX_EXPANSION, decode_batch, encode_batch, encoded_size};
 pub use decode::{Fault, MAX_DEPTH};
 pub use hash::{KEY_GROUPS, StableBuildHasher, StableHasher, key_group, stable_hash};
-pub use value::{ValueError, decode, encode};
+pub use value::{ValueError, decode, decode_next, encode};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -25,7 +25,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// nested [`MAX_DEPTH`] deep. Types that need bytes which describe themselves, such as untagged enums and
 /// `serde_json::Value`, can be written and not be read.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot travel between workers",
+    message = "`{Self}` can neither travel between workers nor be saved",
     note = "derive serde's `Serialize` and `Deserialize` for it"
 )]
 pub trait Record: Serialize + DeserializeOwned + Send + 'static {}

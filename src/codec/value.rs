@@ -1,7 +1,7 @@
 //! One value as bytes, and nothing else: a message between nodes.
 
 use super::Record;
-use super::batch::{Appender, most_memory};
+use super::batch::{Appender, FREE_MEMORY, most_memory};
 use super::decode::{Fault, Reader};
 
 /// Bytes that are not one value of the expected type, or a value that cannot be written.
@@ -63,6 +63,36 @@ pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, ValueError> {
         Ok(value) => Ok(value),
         Err(fault) => Err(ValueError::Read { at: bytes.len() - left, bytes: bytes.len(), fault }),
     }
+}
+
+/// How much memory a value that was saved may take up as a multiple of the bytes that are left: it was written by
+/// ourselves, and its sum has been checked, so that only what could not be real is refused.
+const STATE_EXPANSION: usize = 1 << 20;
+
+/// Reads a value of state from the front of `bytes`, and leaves there what is behind it.
+///
+/// # Errors
+/// When there is no value of the type; `bytes` is left as it was.
+///
+/// # Examples
+/// ```
+/// let mut bytes = Vec::new();
+/// skitter::codec::encode(&7u64, &mut bytes)?;
+/// skitter::codec::encode(&"end".to_owned(), &mut bytes)?;
+/// let mut left = bytes.as_slice();
+/// assert_eq!(skitter::codec::decode_next::<u64>(&mut left)?, 7);
+/// assert_eq!(skitter::codec::decode_next::<String>(&mut left)?, "end");
+/// assert!(left.is_empty());
+/// # Ok::<(), skitter::codec::ValueError>(())
+/// ```
+pub fn decode_next<T: Record>(bytes: &mut &[u8]) -> Result<T, ValueError> {
+    let all = *bytes;
+    let mut reader = Reader::new(all, all.len().saturating_mul(STATE_EXPANSION).max(FREE_MEMORY));
+    let value = reader.value();
+    let left = reader.left();
+    let value = value.map_err(|fault| ValueError::Read { at: all.len() - left, bytes: all.len(), fault })?;
+    *bytes = &all[all.len() - left..];
+    Ok(value)
 }
 
 #[cfg(test)]

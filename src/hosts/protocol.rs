@@ -3,9 +3,12 @@
 //! Both ends are programs of one build, which the first line says; what does not fit is refused, so there is no
 //! version.
 
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::id::NodeName;
 
 /// What an agent, and the shell that looks for it, put before each line of theirs, so that what else a login shell
 /// prints is not taken for it.
@@ -90,6 +93,33 @@ pub enum Request {
     },
     /// To let stand what was started, when the agent ends. Answered by [`Answer::Done`].
     Leave,
+}
+
+impl Request {
+    /// That names in it are those of nodes, and the directory is below another one: they become parts of paths.
+    ///
+    /// # Errors
+    /// When they are not; says which.
+    pub fn check(&self) -> Result<(), String> {
+        let (name, directory) = match self {
+            Request::Start { name, directory, .. } => (name, directory.as_deref()),
+            Request::Look { name }
+            | Request::Lock { name, .. }
+            | Request::Stop { name }
+            | Request::Follow { name }
+            | Request::Await { name, .. }
+            | Request::Log { name, .. } => (name, None),
+            // Which of the releases there are it may be is looked at where they are known.
+            Request::Beat | Request::Switch { .. } | Request::SwitchBack | Request::Leave => return Ok(()),
+        };
+        NodeName::new(name.as_str(), "localhost").map_err(|error| format!("{name:?} is no name: {}", error.why))?;
+        let inside =
+            |directory: &str| Path::new(directory).components().all(|part| matches!(part, Component::Normal(_)));
+        match directory {
+            Some(directory) if !inside(directory) => Err(format!("{directory:?} is no directory below the release")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What an agent says.
@@ -179,6 +209,35 @@ pub fn line(message: &impl Serialize, mark: &str) -> serde_json::Result<Vec<u8>>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_in_a_request_leads_elsewhere() {
+        let start = |name: &str, directory: Option<&str>| {
+            let (name, directory) = (name.to_owned(), directory.map(str::to_owned));
+            Request::Start { name, arguments: Vec::new(), cookie: String::new(), directory, setup: String::new() }
+        };
+        for directory in [None, Some("files/0123"), Some("..x")] {
+            assert_eq!(start("w1", directory).check(), Ok(()), "{directory:?}");
+        }
+        for directory in ["..", "/etc", "files/../..", "./x"] {
+            assert!(start("w1", Some(directory)).check().is_err(), "{directory}");
+        }
+        for name in ["", "../x", "a/b", "/x", "a\0b", "a\nb"] {
+            let name = || name.to_owned();
+            for request in [
+                start(&name(), None),
+                Request::Look { name: name() },
+                Request::Lock { name: name(), holder: name() },
+                Request::Stop { name: name() },
+                Request::Follow { name: name() },
+                Request::Await { name: name(), seconds: 1 },
+                Request::Log { name: name(), lines: None, follow: false },
+            ] {
+                assert!(request.check().is_err(), "{request:?}");
+            }
+        }
+        assert_eq!(Request::Beat.check(), Ok(()));
+    }
 
     #[test]
     fn lines_are_these() {

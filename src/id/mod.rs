@@ -17,11 +17,11 @@ pub use part::Part;
 pub use tag::{InvalidTag, Tag};
 
 /// One place in a workflow: the position of an operation and its strategy, numbered in the order of building.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VertexId(pub u32);
 
 /// A workflow that runs on a node or a cluster, numbered by the runtime that deployed it, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DeploymentId(pub u32);
 
 impl fmt::Display for DeploymentId {

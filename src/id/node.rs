@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A node: its number in the cluster and its incarnation, so that a node that comes back is not taken for the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId {
-    /// Number of the node in its cluster; 0 is the first.
+    /// Number of the node in its cluster, which it keeps when it comes back under its name.
     pub number: u32,
     /// Which life of the node this is.
     pub incarnation: u32,

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 
 use super::transport::{BoxReader, BoxWriter};
-use super::{BoxStream, Stream};
+use super::{BoxStream, Frames, Stream};
 use crate::codec::{Record, ValueError, decode, encode};
 
 /// Most bytes of a message. A plan of ten thousand workers takes less than one; what is larger is data, and belongs on
@@ -115,8 +115,14 @@ pub fn channel<Out: Record, In: Record>(
     let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
     let heard = Arc::new(Notify::new());
     let hears = Arc::clone(&heard);
-    let receiver =
-        Receiver { reader, frames: frames(), bytes: BytesMut::new(), hears, ended: false, messages: PhantomData };
+    let receiver = Receiver {
+        reader,
+        frames: Frames::big_endian(MAX_MESSAGE + 1),
+        bytes: BytesMut::new(),
+        hears,
+        ended: false,
+        messages: PhantomData,
+    };
     let courier = Courier { writer, queued, heartbeat, frames: frames(), bytes: BytesMut::new(), heard };
     (Sender { queue, room, messages: PhantomData }, receiver, courier)
 }
@@ -200,7 +206,7 @@ fn write<M: Record>(message: &M) -> Result<Bytes, ChannelError> {
 /// Receives messages from the peer.
 pub struct Receiver<M> {
     reader: BoxReader,
-    frames: LengthDelimitedCodec,
+    frames: Frames,
     bytes: BytesMut,
     /// For the courier, which may answer.
     hears: Arc<Notify>,

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use super::file::{self, Problem};
 
 /// Most bytes of a cookie: far more than are worth anything, and no file of another kind.
 pub const MAX_COOKIE: usize = 1024;
@@ -14,9 +16,6 @@ const RANDOM: usize = 32;
 
 /// The name of the file, in a user's home, that the nodes of a user find their cookie in.
 pub const COOKIE_FILE: &str = ".skitter.cookie";
-
-/// Permissions that let others than the owner in.
-const OTHERS: u32 = 0o077;
 
 /// How often the file is looked for and made anew, when it goes away between the two.
 const ATTEMPTS: usize = 3;
@@ -132,12 +131,6 @@ impl PartialEq for Cookie {
 
 impl Eq for Cookie {}
 
-/// What is wrong with a file.
-enum Problem {
-    Unfit(String),
-    File(&'static str, io::Error),
-}
-
 impl Problem {
     fn of(self, path: &Path) -> CookieError {
         let path = path.to_owned();
@@ -149,26 +142,8 @@ impl Problem {
 }
 
 fn read(path: &Path) -> Result<Cookie, Problem> {
-    let problem = |error| Problem::File("read", error);
-    let mut options = OpenOptions::new();
-    // Without waiting: a pipe has no writer, perhaps for ever.
-    options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    let file = options.open(path).map_err(problem)?;
-    let metadata = file.metadata().map_err(problem)?;
-    if metadata.is_dir() {
-        return Err(Problem::Unfit("it is a directory; name a file in it".to_owned()));
-    }
-    if !metadata.is_file() {
-        return Err(Problem::Unfit("it is no regular file".to_owned()));
-    }
-    if metadata.mode() & OTHERS != 0 {
-        let mode = metadata.mode() & 0o7777;
-        let path = path.display();
-        return Err(Problem::Unfit(format!("others can get at it (mode {mode:04o}); do `chmod 600 {path}`")));
-    }
-    let mut text = Vec::new();
     // Room for a cookie and the white space around it; what is longer is refused anyway.
-    file.take(2 * MAX_COOKIE as u64).read_to_end(&mut text).map_err(problem)?;
+    let text = file::read(path, true, 2 * MAX_COOKIE)?;
     Cookie::new(text).map_err(|error| Problem::Unfit(error.to_string()))
 }
 

@@ -12,15 +12,25 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::{BoxFuture, BoxStream, Cookie, Identity, Listener, Purpose, Reason, Refusal, Session, accept};
+use super::{
+    BoxFuture, BoxStream, Cookie, Doorkeeper, HANDSHAKE_TIMEOUT, Identity, Listener, Origin, Purpose, Reason, Refusal,
+    Session, accept,
+};
 
 /// Most peers that are in the handshake at a time; each takes some ten kilobytes. When there are more, the oldest has
 /// to go: a node is done in milliseconds, so only those are hit that hold connections and say nothing.
 pub const MAX_STRANGERS: usize = 256;
 
+/// Most peers that wait for a handshake because others from where they are have failed; each takes a socket. When there
+/// are more, the one that has waited longest has to go.
+const MAX_WAITING: usize = 256;
+
 /// How long no connection is accepted after one could not be: the system has no more of something, and asking again at
 /// once would keep a core busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a handshake has come to, and whether the peer has proved to know the cookie.
+type Done = (Origin, bool, Result<Session, Stranger>);
 
 type Admit = Arc<dyn Fn(&Identity, &Purpose) -> Result<(), Refusal> + Send + Sync>;
 
@@ -39,15 +49,23 @@ impl fmt::Display for Stranger {
     }
 }
 
-/// Accepts connections and goes through the handshake with many at a time, so that none waits for another.
+/// Accepts connections and goes through the handshake with many at a time, so that none waits for another; those from
+/// where others have failed too often have to wait for a [`Doorkeeper`].
 pub struct Reception {
     listener: Box<dyn Listener>,
     cookie: Cookie,
     identity: Arc<dyn Fn() -> Identity + Send + Sync>,
     admit: Admit,
-    strangers: FuturesUnordered<BoxFuture<'static, Result<Session, Stranger>>>,
+    strangers: FuturesUnordered<BoxFuture<'static, Done>>,
     /// For each that is in the handshake, how to end it; the oldest first.
     stops: VecDeque<oneshot::Sender<()>>,
+    doorkeeper: Doorkeeper,
+    /// Those that have to wait, and since when; the oldest first.
+    waiting: VecDeque<(BoxStream, SocketAddr, Instant)>,
+    /// Those that have waited for nothing.
+    turned_away: VecDeque<Stranger>,
+    /// What the doorkeeper's times begin with.
+    opened: Instant,
     /// Until when nobody is accepted.
     pause: Option<Instant>,
 }
@@ -70,6 +88,10 @@ impl Reception {
             admit: Arc::new(admit),
             strangers,
             stops,
+            doorkeeper: Doorkeeper::default(),
+            waiting: VecDeque::new(),
+            turned_away: VecDeque::new(),
+            opened: Instant::now(),
             pause: None,
         }
     }
@@ -89,12 +111,22 @@ impl Reception {
     /// For each peer with whom there is no session; then the next can be waited for.
     pub async fn next(&mut self) -> Result<Session, Stranger> {
         loop {
+            let next = self.let_in();
+            if let Some(stranger) = self.turned_away.pop_front() {
+                return Err(stranger);
+            }
             tokio::select! {
                 biased;
-                Some(done) = self.strangers.next() => return done,
+                Some((origin, proved, done)) = self.strangers.next() => {
+                    if proved {
+                        self.doorkeeper.proved(origin);
+                    }
+                    return done;
+                }
+                () = until(next), if next.is_some() => {}
                 () = until(self.pause), if self.pause.is_some() => self.pause = None,
                 accepted = self.listener.accept(), if self.pause.is_none() => match accepted {
-                    Ok((stream, address)) => self.receive(stream, address),
+                    Ok((stream, address)) => self.waiting.push_back((stream, address, Instant::now())),
                     Err(error) => {
                         tracing::warn!(%error, "A connection cannot be accepted");
                         self.pause = Some(Instant::now() + ACCEPT_PAUSE);
@@ -102,6 +134,32 @@ impl Reception {
                 },
             }
         }
+    }
+
+    /// Begins handshakes with those that need not wait any longer, and turns away those that have waited in vain. Who
+    /// came last is first: those before it may have gone by now, and should it be a node, it waits the least. Gives
+    /// when the next one may begin, or has to go.
+    fn let_in(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let since = now - self.opened;
+        let mut next: Option<Instant> = None;
+        for (stream, address, came) in std::mem::take(&mut self.waiting).into_iter().rev() {
+            let gone = came + HANDSHAKE_TIMEOUT;
+            match self.doorkeeper.begin(address.ip().into(), since) {
+                Ok(()) => self.receive(stream, address),
+                Err(_) if now >= gone || self.waiting.len() >= MAX_WAITING => {
+                    let detail = "others from its address have failed the handshake too often, and it waited in vain";
+                    let refusal = Refusal::new(Reason::NotConnected, detail);
+                    self.turned_away.push_back(Stranger { address, refusal });
+                }
+                Err(begins) => {
+                    let due = (self.opened + begins).min(gone);
+                    next = Some(next.map_or(due, |next| next.min(due)));
+                    self.waiting.push_front((stream, address, came));
+                }
+            }
+        }
+        next
     }
 
     /// Begins a handshake.
@@ -118,16 +176,20 @@ impl Reception {
         let (cookie, identity, admit) = (self.cookie.clone(), (self.identity)(), Arc::clone(&self.admit));
         self.strangers.push(Box::pin(async move {
             let stranger = |refusal| Stranger { address, refusal };
-            tokio::select! {
+            let mut proved = false;
+            let admit = |peer: &Identity, purpose: &Purpose| {
+                proved = true;
+                admit(peer, purpose)
+            };
+            let done = tokio::select! {
                 biased;
-                session = accept(stream, &cookie, &identity, |peer, purpose| admit(peer, purpose)) => {
-                    session.map_err(stranger)
-                }
+                session = accept(stream, &cookie, &identity, admit) => session.map_err(stranger),
                 _ = stopped => {
                     let detail = format!("more than {MAX_STRANGERS} were in the handshake, and it the longest");
                     Err(stranger(Refusal::new(Reason::NotConnected, detail)))
                 }
-            }
+            };
+            (address.ip().into(), proved, done)
         }));
     }
 }
@@ -140,8 +202,8 @@ async fn until(pause: Option<Instant>) {
 
 impl fmt::Debug for Reception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let in_handshake = self.strangers.len();
-        f.debug_struct("Reception").field("in_handshake", &in_handshake).finish()
+        let (in_handshake, waiting) = (self.strangers.len(), self.waiting.len());
+        f.debug_struct("Reception").field("in_handshake", &in_handshake).field("waiting", &waiting).finish()
     }
 }
 

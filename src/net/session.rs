@@ -16,7 +16,7 @@ use super::{BoxStream, Cookie, Expect, Identity, Purpose, Reason, Refusal, Trans
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a peer that is refused may take to read why.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection to a node that has proved to know the cookie.
 pub struct Session {
@@ -55,6 +55,7 @@ pub async fn dial(
     let (mut dialer, mut answer) = Dialer::new(cookie, identity.clone(), purpose, expect, nonce()?)?;
     let work = async {
         let mut stream = transport.connect(host, port).await.map_err(|error| not_connected(&error))?;
+        stream.begin().await.map_err(|error| lost(&error))?;
         let mut heard = false;
         loop {
             send(&mut stream, &mut answer).await?;
@@ -87,6 +88,7 @@ pub async fn accept(
     let (mut stream, mut answer, mut heard) = (stream, Vec::new(), false);
     let mut admit = Some(admit);
     let work = async {
+        stream.begin().await.map_err(|error| lost(&error))?;
         loop {
             let bytes = receive(&mut stream, acceptor.wants(), &mut heard).await?;
             let once = |peer: &Identity, purpose: &Purpose| admit.take().map_or(Ok(()), |admit| admit(peer, purpose));
@@ -141,7 +143,12 @@ async fn receive(stream: &mut BoxStream, wants: usize, heard: &mut bool) -> Resu
 async fn farewell(mut stream: BoxStream, answer: &[u8], refusal: Refusal) -> Refusal {
     let told = async {
         stream.write_all(answer).await?;
-        stream.shutdown().await
+        stream.shutdown().await?;
+        if !answer.is_empty() {
+            // The system would take the answer back if something came that nobody has read.
+            tokio::io::copy(&mut stream.take(MAX_HANDSHAKE as u64), &mut tokio::io::sink()).await?;
+        }
+        Ok(())
     };
     // Nobody is left to be told of an error.
     let _: Result<io::Result<()>, _> = timeout(FAREWELL, told).await;
@@ -149,11 +156,17 @@ async fn farewell(mut stream: BoxStream, answer: &[u8], refusal: Refusal) -> Ref
 }
 
 fn not_connected(error: &io::Error) -> Refusal {
-    Refusal::new(Reason::NotConnected, error.to_string())
+    said(error).unwrap_or_else(|| Refusal::new(Reason::NotConnected, error.to_string()))
 }
 
 fn lost(error: &io::Error) -> Refusal {
-    Refusal::new(Reason::NotConnected, format!("the connection was lost in the handshake: {error}"))
+    let detail = || format!("the connection was lost in the handshake: {error}");
+    said(error).unwrap_or_else(|| Refusal::new(Reason::NotConnected, detail()))
+}
+
+/// Why a transport does not take a peer, if it is that.
+fn said(error: &io::Error) -> Option<Refusal> {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>()).cloned()
 }
 
 fn silent() -> Refusal {

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::vault;
 use crate::id::{DeploymentId, NodeId, NodeName, VertexId};
-use crate::runtime::{Order, Report};
+use crate::runtime::{Keeping, Order, Report};
 use crate::workflow::{VertexInfo, WorkerInfo, Workflow};
 
 /// What a master tells a worker.
@@ -19,6 +20,8 @@ pub enum ToWorker {
     Meet(DeploymentId, Box<Neighbour>),
     /// Do this in a deployment.
     Order(DeploymentId, Order),
+    /// An answer about checkpoints.
+    Vault { id: u64, answer: vault::Answer },
     /// The master goes on without it: wait for another one.
     Release,
     /// The master stops in order.
@@ -30,6 +33,8 @@ pub enum ToWorker {
 pub enum ToMaster {
     /// What has happened in deployments, in order.
     Reports(Vec<(DeploymentId, Report)>),
+    /// It asks about checkpoints.
+    Vault { deployment: DeploymentId, id: u64, ask: vault::Ask },
     /// It stops in order.
     Leaving,
 }
@@ -53,6 +58,8 @@ pub struct Blueprint {
     pub workers: BTreeMap<VertexId, Vec<WorkerInfo>>,
     /// All nodes of the deployment.
     pub nodes: Vec<Neighbour>,
+    /// Where its checkpoints are kept, if any are taken.
+    pub keeping: Option<Keeping>,
 }
 
 /// A node of a deployment, for the others.

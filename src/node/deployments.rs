@@ -47,6 +47,8 @@ enum Happening {
     /// Records flow, or never will.
     Started(DeploymentId),
     Ended(DeploymentId, Result<Summary>),
+    /// A savepoint is complete, or has failed.
+    Saved(DeploymentId, Result<String>, Answer),
     /// Somebody has waited long enough for its end.
     Expired(DeploymentId, u64),
 }
@@ -143,6 +145,12 @@ impl<'a> Deployments<'a> {
         self.running.insert(id, Entry { handle, at_start, dot, stopping, seen, answers, starter: answer });
     }
 
+    /// Takes in a deployment that nobody has asked for now, beside the one that the node was started with.
+    pub fn add_later(&mut self, handle: DeploymentHandle, dot: String) {
+        let (answer, _nobody) = oneshot::channel();
+        self.add(handle, dot, Some(answer));
+    }
+
     /// Does what is asked for, if it is about deployments; else gives it back.
     pub fn serve(&mut self, request: Request, catalog: &Arc<dyn Catalog>, reply: Answer) -> Option<(Request, Answer)> {
         let content = match request {
@@ -152,6 +160,10 @@ impl<'a> Deployments<'a> {
             }
             Request::Undeploy { deployment, patience_ms } => {
                 self.stop(DeploymentId(deployment), Duration::from_millis(patience_ms.min(LONGEST_PATIENCE_MS)), reply);
+                return None;
+            }
+            Request::Savepoint { deployment, directory, stop } => {
+                self.save(DeploymentId(deployment), directory, stop, reply);
                 return None;
             }
             Request::Deployments => Reply::Deployments { deployments: self.all() },
@@ -201,6 +213,16 @@ impl<'a> Deployments<'a> {
         self.happenings.push(Box::pin(async move {
             sleep(patience).await;
             Happening::Expired(id, number)
+        }));
+    }
+
+    /// Takes a savepoint; the answer comes when it is complete.
+    fn save(&mut self, id: DeploymentId, directory: Option<String>, stop: bool, reply: Answer) {
+        let Some(entry) = self.running.get(&id) else { return answer(reply, self.unknown(id)) };
+        let handle = entry.handle.clone();
+        self.happenings.push(Box::pin(async move {
+            let saved = handle.savepoint(directory, stop).await;
+            Happening::Saved(id, saved, reply)
         }));
     }
 
@@ -262,6 +284,18 @@ impl<'a> Deployments<'a> {
                 let entry = self.running.remove(&id)?;
                 self.end(entry, result);
                 Some(Next::Ended(id))
+            }
+            Happening::Saved(id, saved, reply) => {
+                let content = match saved {
+                    Ok(savepoint) => {
+                        let name = self.running.get(&id).map_or("", |entry| entry.handle.name());
+                        events::saved(name, &savepoint);
+                        Reply::Saved { savepoint }
+                    }
+                    Err(error) => failed(format!("there is no savepoint of deployment {id}: {error}")),
+                };
+                answer(reply, content);
+                None
             }
             Happening::Expired(id, number) => {
                 let entry = self.running.get_mut(&id)?;

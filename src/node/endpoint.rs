@@ -1,15 +1,16 @@
 //! A node on the network: what it says of itself, where it listens, and how it reaches others.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::{NodeFailure, NodeSettings};
 use crate::id::NodeAddress;
 use crate::net::mapper::{self, Lease};
 use crate::net::{
-    self, Cookie, Expect, Identity, Listener, Mode, Purpose, Reason, Reception, Refusal, Session, Stranger, Transport,
+    self, Cookie, Digest, Expect, Identity, Line, Listener, Mode, Purpose, Reason, Reception, Refusal, Session,
+    Stranger, Tls, Transport,
 };
 use crate::telemetry::events;
 
@@ -20,7 +21,10 @@ pub type Admit = Arc<dyn Fn(&Identity, &Purpose) -> Result<(), Refusal> + Send +
 pub struct Endpoint {
     identity: Mutex<Identity>,
     cookie: Cookie,
+    /// To nodes: with TLS, if there is any.
     transport: Arc<dyn Transport>,
+    /// To port mappers, which tell nothing but port numbers and are believed nothing.
+    plain: Arc<dyn Transport>,
     mapper_port: u16,
 }
 
@@ -37,12 +41,16 @@ impl Endpoint {
     /// When the address cannot be listened at, or another node has the name.
     pub async fn open(settings: &NodeSettings, mode: Mode) -> Result<(Arc<Endpoint>, Presence), NodeFailure> {
         let start = |what: String| NodeFailure::Start(what);
-        let NodeSettings { name, transport, mapper_port, listen, .. } = settings;
+        let NodeSettings { name, transport: plain, mapper_port, listen, .. } = settings;
+        let transport: Arc<dyn Transport> = match &settings.credentials {
+            Some(credentials) => Arc::new(Tls::new(Arc::clone(plain), credentials.clone())),
+            None => Arc::clone(plain),
+        };
         let listener = transport.listen(*listen).await;
         let listener = listener.map_err(|error| start(format!("cannot listen at {listen}: {error}")))?;
         let port = listener.local_address().map(|address| address.port());
         let port = port.map_err(|error| start(format!("cannot listen at {listen}: {error}")))?;
-        let lease = mapper::join(Arc::clone(transport), *mapper_port, name.name(), port).await;
+        let lease = mapper::join(Arc::clone(plain), *mapper_port, name.name(), port).await;
         let lease = lease.map_err(|Refusal { reason, detail }| {
             let what =
                 format!("cannot be known as `{name}` at the port mapper, port {mapper_port}: {reason}: {detail}");
@@ -51,7 +59,7 @@ impl Endpoint {
         let identity = Identity {
             name: name.clone(),
             mode,
-            incarnation: incarnation(),
+            incarnation: incarnation(transport.as_ref()),
             port,
             skitter: events::VERSION.to_owned(),
             build: settings.build,
@@ -59,8 +67,8 @@ impl Endpoint {
             cores: settings.runtime.cores as u32,
             memory: memory(),
         };
-        let (cookie, transport) = (settings.cookie.clone(), Arc::clone(transport));
-        let endpoint = Endpoint { identity: Mutex::new(identity), cookie, transport, mapper_port: *mapper_port };
+        let (cookie, plain, mapper_port) = (settings.cookie.clone(), Arc::clone(plain), *mapper_port);
+        let endpoint = Endpoint { identity: Mutex::new(identity), cookie, transport, plain, mapper_port };
         Ok((Arc::new(endpoint), Presence { listener, lease }))
     }
 
@@ -72,7 +80,7 @@ impl Endpoint {
     /// Begins a new life: others may have gone on without it, and do not take it for the old one.
     pub fn renew(&self) {
         let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
-        identity.incarnation = incarnation().max(identity.incarnation + 1);
+        identity.incarnation = incarnation(self.transport.as_ref()).max(identity.incarnation + 1);
     }
 
     /// Connects to a node, by way of its host's port mapper if its port is not known.
@@ -80,10 +88,10 @@ impl Endpoint {
     /// # Errors
     /// When nothing answers, something else than the node does, or it refuses.
     pub async fn dial(&self, address: &NodeAddress, purpose: Purpose, mode: Mode) -> Result<Session, Refusal> {
-        let transport = self.transport.as_ref();
+        let (transport, plain) = (self.transport.as_ref(), self.plain.as_ref());
         let port = match address.port {
             Some(port) => port,
-            None => mapper::lookup(transport, &address.host, self.mapper_port, &address.name).await?,
+            None => mapper::lookup(plain, &address.host, self.mapper_port, &address.name).await?,
         };
         let expect: Expect = mode.named(&address.name);
         net::dial(transport, (&address.host, port), &self.cookie, &self.identity(), purpose, expect).await
@@ -94,25 +102,36 @@ impl Endpoint {
         let own = Arc::clone(&self);
         let admit = move |peer: &Identity, purpose: &Purpose| admit(peer, purpose);
         let mut reception = Reception::new(listener, self.cookie.clone(), move || own.identity(), admit);
+        let (opened, mut digest) = (Instant::now(), Digest::default());
         loop {
-            match reception.next().await {
-                Ok(session) => {
-                    if sessions.send(session).await.is_err() {
-                        return;
+            let due = digest.due().map(|due| opened + due);
+            tokio::select! {
+                biased;
+                () = sleep_until(due.unwrap_or(opened)), if due.is_some() => {
+                    digest.take(opened.elapsed()).into_iter().for_each(say);
+                }
+                next = reception.next() => match next {
+                    Ok(session) => {
+                        if sessions.send(session).await.is_err() {
+                            return;
+                        }
                     }
-                }
-                Err(Stranger { address, refusal: Refusal { reason, detail } }) => {
-                    events::connection_refused(&address, reason.as_str(), &detail);
-                }
+                    Err(stranger) => digest.add(stranger, opened.elapsed()).into_iter().for_each(say),
+                },
             }
         }
     }
 }
 
+/// Says who was not let in.
+fn say(Line { stranger, more }: Line) {
+    let Stranger { address, refusal: Refusal { reason, detail } } = stranger;
+    events::connections_refused(&address, reason.as_str(), &detail, more);
+}
+
 /// A number that is higher in each life of a node: the microseconds since 1970.
-fn incarnation() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_micros() as u64
+fn incarnation(host: &dyn Transport) -> u64 {
+    host.time_of_day().as_micros() as u64
 }
 
 /// The memory of this machine, in bytes.

@@ -8,7 +8,7 @@ use super::console::{Asked, answer, failed, milliseconds, refused};
 use super::deployments::{Built, Deployments, Next};
 use super::{Catalog, Console, Signals};
 use crate::Runtime;
-use crate::runtime::{DeploymentStatus, Settings};
+use crate::runtime::{DeploymentStatus, From, Resume, Settings};
 use crate::telemetry::events;
 use crate::workflow::{Error, Result, Workflow};
 
@@ -25,13 +25,13 @@ pub type Watch<'a> = &'a mut dyn FnMut(&DeploymentStatus);
 pub fn run(
     settings: Settings,
     catalog: Arc<dyn Catalog>,
-    workflow: Option<(&str, Workflow)>,
+    workflow: Option<(&str, Workflow, Option<From>)>,
     signals: &mut Signals,
     console: &mut Console,
     watch: Option<Watch<'_>>,
 ) -> Result<()> {
     let executor = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .map_err(|error| Error::Runtime(error.to_string()))?;
     let runtime = Runtime::with(settings)?;
@@ -39,7 +39,13 @@ pub fn run(
     executor.block_on(async {
         let mut node = Local { runtime, deployments: Deployments::new(watch) };
         match workflow {
-            Some((name, workflow)) => node.deploy(name, workflow, None)?,
+            Some((name, workflow, from)) => {
+                let resume = match from {
+                    Some(from) => Some(node.find(name, &from).await?),
+                    None => None,
+                };
+                node.deploy(name, workflow, resume, None)?;
+            }
             None => console.up(),
         }
         loop {
@@ -63,10 +69,19 @@ struct Local<'a> {
 }
 
 impl Local<'_> {
-    fn deploy(&mut self, name: &str, workflow: Workflow, built: Option<Built>) -> Result<()> {
+    /// The checkpoint that a workflow is to go on at.
+    async fn find(&self, name: &str, from: &From) -> Result<Resume> {
+        let Some(settings) = &self.runtime.settings().checkpoints else {
+            let why = "to go on from a checkpoint, checkpoints have to be taken: say --checkpoint-interval";
+            return Err(Error::Deploy(why.to_owned()));
+        };
+        Ok((from.find(&settings.store, name).await?, from.drop_unfit))
+    }
+
+    fn deploy(&mut self, name: &str, workflow: Workflow, resume: Option<Resume>, built: Option<Built>) -> Result<()> {
         events::deploying(name);
         let dot = workflow.to_dot();
-        match (self.runtime.deploy(name, workflow), built) {
+        match (self.runtime.deploy_from(name, workflow, resume), built) {
             (Ok(deployment), built) => self.deployments.add(deployment, dot, built.map(|built| built.answer)),
             (Err(error), None) => return Err(error),
             (Err(error), Some(built)) => {
@@ -80,7 +95,7 @@ impl Local<'_> {
     fn deploy_built(&mut self, built: Built, workflow: Workflow) {
         let name = built.name.clone();
         // What goes wrong is answered to who asked for it.
-        let _ = self.deploy(&name, workflow, Some(built));
+        let _ = self.deploy(&name, workflow, None, Some(built));
     }
 
     fn answer(&mut self, asked: Asked, catalog: &Arc<dyn Catalog>, uptime: Duration) {

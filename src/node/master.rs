@@ -1,12 +1,14 @@
 //! A master node: connects to workers, deploys a workflow on them, and ends with it.
 
+mod going_on;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::debug;
 
 use super::console::wire::{NodeStatus, Reply, Request};
@@ -14,20 +16,25 @@ use super::console::{Asked, answer, failed, refused};
 use super::control::{Neighbour, ToMaster, ToWorker};
 use super::deployments::{Built, Deployments, Next};
 use super::endpoint::{Admit, Endpoint, Presence};
+use super::journal::{Entry, Journal};
 use super::link::{Heard, Link};
 use super::local::Watch;
-use super::running::{self, Ears, Member, Program, Running};
+use super::running::{self, Ears, Member, Program, Running, Wanted};
 use super::settings::Catalog;
+use super::vault;
 use super::{Console, NodeFailure, NodeSettings, Signals, console};
-use crate::actor;
+use crate::actor::{self, Task};
 use crate::id::{DeploymentId, NodeAddress, NodeId, NodeName};
 use crate::net::{Command, Event, HEARTBEAT, Membership, Mode, Purpose, Reason, Refusal, SILENCE, Session};
-use crate::runtime::{DeploymentHandle, Runtime};
+use crate::runtime::{DeploymentHandle, From, Resume, Runtime};
 use crate::telemetry::events;
 use crate::workflow::{Error, NodeInfo, Result as WorkflowResult, Workflow};
 
 /// How long workers are told that the master stops.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How often a worker that is gone is called: so often that who starts it again does not wait, and at no cost.
+const CALL_AGAIN: Duration = Duration::from_millis(250);
 
 /// Sessions and messages that wait to be looked at; who sends more waits.
 const QUEUE: usize = 1024;
@@ -41,6 +48,13 @@ pub struct MasterOptions {
     pub deploy: Option<(String, Vec<String>)>,
     /// Stop when a worker is gone.
     pub stop_with_workers: bool,
+    /// What the workflow goes on at, if not at its beginning.
+    pub from: Option<From>,
+    /// Go on with what a master of this name had not ended when it died.
+    pub go_on: bool,
+    /// How long a deployment that has lost a worker node waits for it to come back, before it goes on without. Default:
+    /// at once.
+    pub recovery_wait: Duration,
 }
 
 /// Runs a master node until its workflow has ended, or there is a signal. What is asked for over the console is
@@ -56,14 +70,27 @@ pub fn run(
     console: &mut Console,
     watch: Option<Watch<'_>>,
 ) -> Result<(), NodeFailure> {
-    let executor = super::executor()?;
-    executor.block_on(async {
-        let runtime = Runtime::with(settings.runtime.clone()).map_err(|error| NodeFailure::Start(error.to_string()))?;
-        events::started("master");
-        let (endpoint, presence) = Endpoint::open(&settings, Mode::Master).await?;
-        events::reachable(&endpoint.identity().name);
-        Master::new(endpoint, runtime, options).run(presence, &catalog, signals, console, watch).await
-    })
+    let runtime = Runtime::with(settings.runtime.clone()).map_err(|error| NodeFailure::Start(error.to_string()))?;
+    super::executor()?.block_on(live(settings, runtime, catalog, options, signals, console, watch))
+}
+
+/// As [`run`], on the runtime of the caller.
+///
+/// # Errors
+/// As there.
+pub(super) async fn live(
+    settings: NodeSettings,
+    runtime: Runtime,
+    catalog: Arc<dyn Catalog>,
+    options: MasterOptions,
+    signals: &mut Signals,
+    console: &mut Console,
+    watch: Option<Watch<'_>>,
+) -> Result<(), NodeFailure> {
+    events::started("master");
+    let (endpoint, presence) = Endpoint::open(&settings, Mode::Master).await?;
+    events::reachable(&endpoint.identity().name);
+    Master::new(endpoint, runtime, options).run(presence, &catalog, signals, console, watch).await
 }
 
 /// Who belongs to the cluster; shared with whoever decides which connections are let in.
@@ -82,6 +109,8 @@ impl Members {
 
 struct Worker {
     id: NodeId,
+    /// The number of the link: what comes over one that is gone is not heard.
+    over: u64,
     link: Link<ToWorker>,
 }
 
@@ -120,31 +149,53 @@ struct Master {
     members: Members,
     /// By number.
     workers: BTreeMap<u32, Worker>,
-    /// The number of the next worker.
-    next: u32,
+    /// The number of each worker that has ever been there, by name: a worker that comes back has the number that it
+    /// had, because strategies may tell nodes apart by it.
+    numbers: BTreeMap<NodeName, u32>,
+    /// Links so far.
+    links: u64,
     ears: Ears,
     /// What it has deployed, and has not ended.
     running: BTreeMap<DeploymentId, Running>,
     began: Instant,
     hear: mpsc::Sender<(u64, Heard<ToMaster>)>,
     heard: mpsc::Receiver<(u64, Heard<ToMaster>)>,
+    /// Deployments that are to be started anew.
+    want: mpsc::Sender<Wanted>,
+    wanted: mpsc::Receiver<Wanted>,
+    /// Where sessions with workers go that are called again.
+    come: mpsc::Sender<Session>,
+    sessions: mpsc::Receiver<Session>,
+    /// None if no checkpoints are taken.
+    journal: Option<Journal>,
+    /// Workers that are gone and are called until they are back, by their names.
+    calling: BTreeMap<String, Task>,
 }
 
 impl Master {
     fn new(endpoint: Arc<Endpoint>, runtime: Runtime, options: MasterOptions) -> Master {
         let (hear, heard) = mpsc::channel(QUEUE);
+        let (want, wanted) = mpsc::channel(QUEUE);
+        let (come, sessions) = mpsc::channel(QUEUE);
         Master {
             endpoint,
             runtime,
             options,
             members: Members(Arc::new(Mutex::new(Membership::new(SILENCE)))),
             workers: BTreeMap::new(),
-            next: 1,
+            numbers: BTreeMap::new(),
+            links: 0,
             ears: Ears::default(),
             running: BTreeMap::new(),
             began: Instant::now(),
             hear,
             heard,
+            want,
+            wanted,
+            come,
+            sessions,
+            journal: None,
+            calling: BTreeMap::new(),
         }
     }
 
@@ -157,8 +208,7 @@ impl Master {
         watch: Option<Watch<'_>>,
     ) -> Result<(), NodeFailure> {
         let Presence { listener, lease } = presence;
-        let (come, sessions) = mpsc::channel(QUEUE);
-        let (endpoint, admit) = (Arc::clone(&self.endpoint), self.admit());
+        let (endpoint, admit, come) = (Arc::clone(&self.endpoint), self.admit(), self.come.clone());
         let _serving = actor::task(async move { endpoint.serve(listener, admit, come).await });
         let _known = actor::task(async move { events::name_lost(&lease.run().await.detail) });
         let connected = tokio::select! {
@@ -175,21 +225,18 @@ impl Master {
             return Err(failure);
         }
         let mut deployments = Deployments::new(watch);
-        match self.options.deploy.clone() {
-            Some((name, arguments)) => {
-                let built = catalog.build(&name, &arguments);
-                match built.and_then(|workflow| self.deploy(&name, arguments, workflow)) {
-                    Ok((deployment, dot)) => deployments.add(deployment, dot, None),
-                    Err(error) => {
-                        self.tell_all(&ToWorker::Shutdown).await;
-                        return Err(NodeFailure::Deployment { name, source: Box::new(error) });
-                    }
-                }
-            }
-            None => console.up(),
+        if let Err((name, error)) = self.begin(&mut deployments, catalog).await {
+            self.tell_all(&ToWorker::Shutdown).await;
+            return Err(NodeFailure::Deployment { name, source: Box::new(error) });
         }
-        let ended = self.watch(deployments, sessions, catalog, signals, console).await;
+        if deployments.running().is_empty() {
+            console.up();
+        }
+        let ended = self.watch(deployments, catalog, signals, console).await;
         self.tell_all(&ToWorker::Shutdown).await;
+        if let Some(journal) = self.journal.take() {
+            journal.close().await;
+        }
         ended
     }
 
@@ -222,6 +269,7 @@ impl Master {
     /// Takes a worker in.
     fn meet(&mut self, session: Session) -> Result<(), Refusal> {
         let (node, incarnation) = (session.peer.name.clone(), session.peer.incarnation);
+        self.calling.remove(&node.to_string());
         for command in self.members.handle(Event::Connected { node, incarnation, now: self.began.elapsed() }) {
             match command {
                 Command::Refuse { refusal, .. } => return Err(refusal),
@@ -229,14 +277,17 @@ impl Master {
                 Command::Up { .. } => {}
             }
         }
-        let number = self.next;
-        self.next += 1;
+        let next = self.numbers.len() as u32 + 1;
+        let number = *self.numbers.entry(session.peer.name.clone()).or_insert(next);
+        self.links += 1;
         let tags: Vec<&str> = session.peer.tags.iter().map(|tag| tag.as_str()).collect();
         events::connected(&session.peer.name, &tags.join(", "));
         let id = NodeId { number, incarnation: incarnation as u32 };
-        let link = Link::new(session, u64::from(number), self.hear.clone());
-        self.workers.insert(number, Worker { id, link });
+        let over = self.links;
+        let link = Link::new(session, over, self.hear.clone());
+        self.workers.insert(number, Worker { id, over, link });
         self.running.values_mut().for_each(|running| running.joined(number));
+        self.resume();
         self.grow();
         Ok(())
     }
@@ -247,12 +298,17 @@ impl Master {
         name: &str,
         arguments: Vec<String>,
         workflow: Workflow,
+        (resume, before): (Option<Resume>, Vec<String>),
     ) -> WorkflowResult<(DeploymentHandle, String)> {
         events::deploying(name);
         let dot = workflow.to_dot();
         let program = Program { name: name.to_owned(), arguments, workflow };
-        let running = Running::deploy(&self.runtime, program, self.all_workers(), &self.ears)?;
+        let (workers, want) = (self.all_workers(), self.want.clone());
+        let running = Running::deploy(&self.runtime, (program, resume), workers, &self.ears, want)?;
         let deployment = running.deployment().clone();
+        if let (Some(journal), Some(entry)) = (&mut self.journal, running.entry()) {
+            journal.add(deployment.id(), Entry { before, ..entry });
+        }
         self.running.insert(deployment.id(), running);
         Ok((deployment, dot))
     }
@@ -275,7 +331,6 @@ impl Master {
     async fn watch(
         &mut self,
         mut deployments: Deployments<'_>,
-        mut sessions: mpsc::Receiver<Session>,
         catalog: &Arc<dyn Catalog>,
         signals: &mut Signals,
         console: &mut Console,
@@ -284,25 +339,31 @@ impl Master {
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let before = self.workers.len();
+            let deadline = self.running.values().filter_map(Running::deadline).min();
             tokio::select! {
                 biased;
-                Some((number, heard)) = self.heard.recv() => self.hear(number, heard),
+                Some((over, heard)) = self.heard.recv() => self.hear(over, heard),
                 next = deployments.next(signals) => match next {
                     Next::Up => console.up(),
                     Next::Deploy(built, workflow) => self.deploy_beside(*built, workflow, &mut deployments),
                     // What its operations hold goes with it.
-                    Next::Ended(id) => drop(self.running.remove(&id)),
+                    Next::Ended(id) => self.ended(id),
                     Next::End(how) => {
                         return how.map_err(|(name, error)| NodeFailure::Deployment { name, source: Box::new(error) });
                     }
                 },
-                Some(session) = sessions.recv() => {
+                Some(session) = self.sessions.recv() => {
                     let name = session.peer.name.clone();
                     if let Err(refusal) = self.meet(session) {
                         events::connection_refused(&name, refusal.reason.as_str(), &refusal.detail);
+                        if !self.workers.values().any(|worker| *worker.name() == name) {
+                            self.call(&name);
+                        }
                     }
                 }
                 () = running::settled(self.running.values_mut()) => self.grow(),
+                Some(Wanted(id, again)) = self.wanted.recv() => self.recover(id, again),
+                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => self.resume(),
                 asked = console.asked() => self.answer(asked, &mut deployments, catalog, console.uptime()),
                 _ = tick.tick() => self.look(),
             }
@@ -315,7 +376,7 @@ impl Master {
     /// Deploys what was asked for; what goes wrong is told to who asked.
     fn deploy_beside(&mut self, built: Built, workflow: Workflow, deployments: &mut Deployments<'_>) {
         let Built { name, arguments, answer: reply } = built;
-        match self.deploy(&name, arguments, workflow) {
+        match self.deploy(&name, arguments, workflow, (None, Vec::new())) {
             Ok((deployment, dot)) => deployments.add(deployment, dot, Some(reply)),
             Err(error) => {
                 events::failed(&name, &error);
@@ -341,8 +402,8 @@ impl Master {
         answer(reply, content);
     }
 
-    fn hear(&mut self, number: u64, heard: Heard<ToMaster>) {
-        let Some(worker) = u32::try_from(number).ok().and_then(|number| self.workers.get(&number)) else { return };
+    fn hear(&mut self, over: u64, heard: Heard<ToMaster>) {
+        let Some(worker) = self.workers.values().find(|worker| worker.over == over) else { return };
         let (node, incarnation) = (worker.name().clone(), worker.link.peer.incarnation);
         let now = self.began.elapsed();
         match heard {
@@ -356,6 +417,18 @@ impl Master {
             }
             Heard::Message(ToMaster::Reports(reports)) => {
                 self.ears.report(reports);
+            }
+            Heard::Message(ToMaster::Vault { deployment, id, ask }) => {
+                let (node, sender) = (worker.id, worker.link.sender.clone());
+                let desk = self.running.values().find_map(|running| running.desk(deployment));
+                actor::run(async move {
+                    let answer = match desk {
+                        Some(desk) => desk.serve(node, ask).await,
+                        None => vault::Answer::Failed("the deployment has ended, or has been started anew".to_owned()),
+                    };
+                    // Who is gone needs no answer.
+                    let _ = sender.send(&ToWorker::Vault { id, answer }).await;
+                });
             }
             Heard::Heartbeat => {}
         }
@@ -381,6 +454,7 @@ impl Master {
         // Dropping the link closes the connection: whatever still comes from this life of the node is not heard.
         let Some(worker) = self.workers.remove(&number) else { return };
         self.ears.lost(worker.id, Error::Node(format!("worker `{node}` disconnected: {cause}")));
+        self.call(node);
     }
 
     async fn tell_all(&mut self, last: &ToWorker) {

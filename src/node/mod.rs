@@ -5,6 +5,9 @@ mod control;
 mod deployments;
 mod endpoint;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+mod journal;
 mod link;
 pub mod local;
 pub mod master;
@@ -12,6 +15,9 @@ mod parts;
 mod running;
 mod settings;
 mod signals;
+#[cfg(test)]
+mod tests;
+mod vault;
 mod waiting;
 pub mod worker;
 

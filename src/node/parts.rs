@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::control::{self, Blueprint, Neighbour, difference};
 use super::endpoint::Endpoint;
 use super::settings::Catalog;
+use super::vault::Client;
 use crate::id::{DeploymentId, NodeAddress, NodeId};
 use crate::net::{BoxFuture, BoxStream, Identity, Mode, Purpose, Reason, Refusal, Session};
 use crate::runtime::{Line, Order, Others, Report, Runtime, SiteHandle, Tell};
@@ -105,9 +106,9 @@ impl Parts {
         catalog: &dyn Catalog,
         runtime: &Runtime,
         endpoint: &Arc<Endpoint>,
-        outbox: &Arc<Outbox>,
+        (outbox, vault): (&Arc<Outbox>, &Client),
     ) -> Result<()> {
-        let Blueprint { deployment, name, arguments, fingerprint, vertices, node, workers, nodes } = blueprint;
+        let Blueprint { deployment, name, arguments, fingerprint, vertices, node, workers, nodes, keeping } = blueprint;
         let workflow = catalog.build(&name, &arguments)?;
         if workflow.fingerprint() != fingerprint {
             let what = difference(&control::vertices(&workflow), &vertices);
@@ -122,6 +123,7 @@ impl Parts {
                 let nodes = nodes.clone();
                 Arc::new(move |number| nodes.get(number).map(|node| node.name.to_string()))
             },
+            courier: Some(vault.courier(deployment)),
             dial: {
                 let (endpoint, nodes, found) = (Arc::clone(endpoint), nodes.clone(), Arc::new(Found::default()));
                 let from = node.number;
@@ -137,7 +139,7 @@ impl Parts {
         };
         let outbox = Arc::clone(outbox);
         let tell: Tell = Arc::new(move |report| outbox.put(deployment, report));
-        let site = runtime.take_part(node, &workflow, &workers, others, tell)?;
+        let site = runtime.take_part(node, &workflow, &workers, others, keeping, tell)?;
         let before = self.lock().insert(deployment, Part { name, began: Instant::now(), site, nodes });
         if let Some(before) = before {
             before.site.order(Order::Close);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::id::{NodeName, Tag};
-use crate::net::{Cookie, Fingerprint, Transport};
+use crate::net::{Cookie, Credentials, Fingerprint, Transport};
 use crate::runtime;
 use crate::workflow::{Result, Workflow};
 
@@ -28,6 +28,8 @@ pub struct NodeSettings {
     pub runtime: runtime::Settings,
     /// How it reaches others.
     pub transport: Arc<dyn Transport>,
+    /// What it has TLS with, over that; none for a cluster without TLS.
+    pub credentials: Option<Credentials>,
 }
 
 impl fmt::Debug for NodeSettings {

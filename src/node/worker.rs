@@ -14,6 +14,7 @@ use super::endpoint::{Admit, Endpoint, Presence};
 use super::link::{Heard, Link};
 use super::parts::{Outbox, Parts};
 use super::settings::Catalog;
+use super::vault::Client;
 use super::{Console, NodeFailure, NodeSettings, Signals, console};
 use crate::actor::{self, Task};
 use crate::id::{DeploymentId, NodeAddress};
@@ -62,14 +63,26 @@ pub fn run(
     signals: &mut Signals,
     console: &mut Console,
 ) -> Result<(), NodeFailure> {
-    let executor = super::executor()?;
-    executor.block_on(async {
-        let runtime = Runtime::with(settings.runtime.clone()).map_err(|error| NodeFailure::Start(error.to_string()))?;
-        events::started("worker");
-        let (endpoint, presence) = Endpoint::open(&settings, Mode::Worker).await?;
-        events::reachable(&endpoint.identity().name);
-        Worker::new(endpoint, runtime, catalog, options).run(presence, signals, console).await
-    })
+    let runtime = Runtime::with(settings.runtime.clone()).map_err(|error| NodeFailure::Start(error.to_string()))?;
+    super::executor()?.block_on(live(settings, runtime, catalog, options, signals, console))
+}
+
+/// As [`run`], on the runtime of the caller.
+///
+/// # Errors
+/// As there.
+pub(super) async fn live(
+    settings: NodeSettings,
+    runtime: Runtime,
+    catalog: Arc<dyn Catalog>,
+    options: WorkerOptions,
+    signals: &mut Signals,
+    console: &mut Console,
+) -> Result<(), NodeFailure> {
+    events::started("worker");
+    let (endpoint, presence) = Endpoint::open(&settings, Mode::Worker).await?;
+    events::reachable(&endpoint.identity().name);
+    Worker::new(endpoint, runtime, catalog, options).run(presence, signals, console).await
 }
 
 /// Whether there is a master. Shared with whoever decides which connections are let in.
@@ -109,6 +122,8 @@ impl Seat {
 struct Master {
     link: Link<ToMaster>,
     number: u64,
+    /// What it asks about checkpoints.
+    vault: Client,
     /// Sends what the parts of deployments tell.
     _reports: Task,
 }
@@ -273,13 +288,15 @@ impl Worker {
         let reports =
             actor::task(async move { while sender.send(&ToMaster::Reports(reports.take().await)).await.is_ok() {} });
         self.outbox = outbox;
-        self.master = Some(Master { link, number: self.masters, _reports: reports });
+        let vault = Client::new(link.sender.clone());
+        self.master = Some(Master { link, number: self.masters, vault, _reports: reports });
         Next::Wait
     }
 
     fn hear(&mut self, number: u64, heard: Heard<ToWorker>) -> Next {
         let Some(master) = self.master.as_ref().filter(|master| master.number == number) else { return Next::Wait };
         let (node, incarnation) = (master.link.name().clone(), master.link.peer.incarnation);
+        let vault = master.vault.clone();
         let now = self.began.elapsed();
         let message = match heard {
             Heard::Lost(cause) => return self.lose(&cause),
@@ -291,8 +308,8 @@ impl Worker {
             None => Next::Wait,
             Some(ToWorker::Prepare(blueprint)) => {
                 let (deployment, node) = (blueprint.deployment, blueprint.node);
-                let prepared =
-                    self.parts.prepare(*blueprint, self.catalog.as_ref(), &self.runtime, &self.endpoint, &self.outbox);
+                let (catalog, told) = (self.catalog.as_ref(), (&self.outbox, &vault));
+                let prepared = self.parts.prepare(*blueprint, catalog, &self.runtime, &self.endpoint, told);
                 if let Err(error) = prepared {
                     let name = &self.endpoint.identity().name;
                     let error = Error::Node(format!("`{name}`: {error}"));
@@ -303,6 +320,10 @@ impl Worker {
             }
             Some(ToWorker::Meet(deployment, neighbour)) => {
                 self.parts.meet(deployment, *neighbour);
+                Next::Wait
+            }
+            Some(ToWorker::Vault { id, answer }) => {
+                vault.answer(id, answer);
                 Next::Wait
             }
             Some(ToWorker::Order(deployment, order)) => {
@@ -387,11 +408,11 @@ impl Worker {
     fn forget(&mut self) {
         self.parts.close_all();
         if let Some(master) = self.master.take() {
-            let (node, incarnation) = (master.link.name().clone(), master.link.peer.incarnation);
+            let node = master.link.name().clone();
             events::master_disconnected(&node);
-            let now = self.began.elapsed();
-            self.membership.handle(Event::Left { node, incarnation, now });
         }
+        // It begins a new life, which nobody was in before: a master that was out of reach may have it again.
+        self.membership = Membership::new(SILENCE);
         self.endpoint.renew();
         *self.seat.lock() = Taken::Free;
     }

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::strategies::Chained;
-use crate::workflow::{Behind, Chain, Emit, Operation, OutPort, React, Result, Sink, Stream};
+use crate::workflow::{Behind, ByHand, Chain, Emit, Operation, OutPort, React, Result, Saved, Sink, Snapshot, Stream};
 
-/// Keeps all records in memory, in this process. For tests and small results: there is no bound.
+/// Keeps all records in memory, in this process. For tests and small results: there is no bound. At least once: after a
+/// failure, records since the last checkpoint are kept again.
 pub struct Collect<T>(Collected<T>);
 
 /// What a [`Collect`] has kept.
@@ -62,26 +63,35 @@ impl<T: Send + 'static> Operation for Collect<T> {
 
 impl<T: Send + 'static> React for Collect<T> {
     /// What has not been handed over yet.
-    type State = Vec<T>;
+    type State = ByHand<Vec<T>>;
 
-    fn init(&self) -> Vec<T> {
-        Vec::new()
+    fn init(&self) -> ByHand<Vec<T>> {
+        ByHand(Vec::new())
     }
 
-    fn react<E: Emit<Self::Out>>(&self, waiting: &mut Vec<T>, record: T, _emit: &mut E) -> Result<()> {
+    fn react<E: Emit<Self::Out>>(&self, waiting: &mut ByHand<Vec<T>>, record: T, _emit: &mut E) -> Result<()> {
         waiting.push(record);
         Ok(())
     }
 
-    fn flush(&self, waiting: &mut Vec<T>) -> Result<()> {
+    fn flush(&self, waiting: &mut ByHand<Vec<T>>) -> Result<()> {
         if !waiting.is_empty() {
             self.0.0.lock().unwrap_or_else(PoisonError::into_inner).append(waiting);
         }
         Ok(())
     }
 
-    fn finish<E: Emit<Self::Out>>(&self, waiting: &mut Vec<T>, _emit: &mut E) -> Result<()> {
+    fn finish<E: Emit<Self::Out>>(&self, waiting: &mut ByHand<Vec<T>>, _emit: &mut E) -> Result<()> {
         self.flush(waiting)
+    }
+
+    /// What was kept is with whoever holds it.
+    fn snapshot(&self, waiting: &mut ByHand<Vec<T>>, _snapshot: &mut Snapshot) -> Result<()> {
+        self.flush(waiting)
+    }
+
+    fn restore(&self, _saved: &Saved) -> Result<ByHand<Vec<T>>> {
+        Ok(self.init())
     }
 }
 

@@ -46,7 +46,7 @@ where
 impl<T, S, F> React for Fold<T, S, F>
 where
     T: Send + 'static,
-    S: Clone + Send + Sync + 'static,
+    S: Record + Clone + Sync,
     F: Fn(&mut S, T) + Clone + Send + Sync + 'static,
 {
     type State = S;
@@ -80,7 +80,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     pub fn fold<S, F>(self, init: S, add: F) -> Stream<Behind<C, P, Fold<P::Record, S, F>, Sedentary>>
     where
         P::Record: Record,
-        S: Clone + Send + Sync + 'static,
+        S: Record + Clone + Sync,
         F: Fn(&mut S, P::Record) + Clone + Send + Sync + 'static,
     {
         self.vertex(Fold::new(init, add), Sedentary)

@@ -80,7 +80,7 @@ impl<T, K, V, KF, VF, F> React for KeyedCombine<T, K, V, KF, VF, F>
 where
     T: Send + 'static,
     K: Record + Hash + Eq + Clone,
-    V: Clone + Send + 'static,
+    V: Record + Clone,
     KF: Fn(&T) -> K + Clone + Send + Sync + 'static,
     VF: Fn(&T) -> V + Clone + Send + Sync + 'static,
     F: Fn(&mut V, V) + Clone + Send + Sync + 'static,

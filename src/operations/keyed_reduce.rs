@@ -73,7 +73,7 @@ impl<T, K, S, U, KF, F> React for KeyedReduce<T, K, S, U, KF, F>
 where
     T: Send + 'static,
     K: 'static,
-    S: Clone + Send + Sync + 'static,
+    S: Record + Clone + Sync,
     U: Send + 'static,
     KF: Fn(&T) -> K + Clone + Send + Sync + 'static,
     F: Fn(&mut S, T) -> U + Clone + Send + Sync + 'static,
@@ -116,7 +116,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     where
         P::Record: Record,
         K: Record + Hash + Eq + Clone,
-        S: Clone + Send + Sync + 'static,
+        S: Record + Clone + Sync,
         U: Send + 'static,
         KF: Fn(&P::Record) -> K + Clone + Send + Sync + 'static,
         F: Fn(&mut S, P::Record) -> U + Clone + Send + Sync + 'static,

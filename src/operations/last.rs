@@ -50,7 +50,7 @@ where
 
 impl<T, K, F> React for Last<T, K, F>
 where
-    T: Send + 'static,
+    T: Record,
     K: 'static,
     F: Fn(&T) -> K + Clone + Send + Sync + 'static,
 {

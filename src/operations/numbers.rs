@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 use std::ops::Range;
 
-use crate::workflow::{Emit, Operation, Progress, Pull, Result, Share, Source};
+use crate::id::Part as StatePart;
+use crate::workflow::{Emit, Operation, Progress, Pull, Result, Saved, Share, Snapshot, Source, load, save};
 
-/// A source that gives the numbers of a range, each worker a part of it in ascending order.
+/// A source that gives the numbers of a range, each worker a part of it in ascending order. **On failure** it goes on
+/// at the last checkpoint: exactly once, with any number of workers.
 ///
 /// ```
 /// use skitter::operations::{Collected, Numbers};
@@ -32,7 +34,22 @@ impl Numbers {
 #[derive(Debug)]
 pub struct Part {
     left: Range<u64>,
+    /// What other workers have left behind.
+    further: Vec<Range<u64>>,
     total: u64,
+}
+
+impl Part {
+    fn new(mut ranges: Vec<Range<u64>>) -> Part {
+        ranges.retain(|range| !range.is_empty());
+        let total = ranges.iter().map(|range| range.end - range.start).sum();
+        let left = if ranges.is_empty() { 0..0 } else { ranges.remove(0) };
+        Part { left, further: ranges, total }
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = &Range<u64>> {
+        std::iter::once(&self.left).chain(&self.further)
+    }
 }
 
 impl Operation for Numbers {
@@ -51,8 +68,8 @@ impl Source for Numbers {
     fn open(&self, share: Share) -> Result<Part> {
         let total = u128::from(self.0.end.saturating_sub(self.0.start));
         let bound = |index: usize| self.0.start + (total * index as u128 / share.of as u128) as u64;
-        let left = bound(share.index)..bound(share.index + 1);
-        Ok(Part { total: left.end - left.start, left })
+        let range = bound(share.index)..bound(share.index + 1);
+        Ok(Part::new(Vec::from([range])))
     }
 
     #[inline(always)]
@@ -63,11 +80,33 @@ impl Source for Numbers {
         for number in slice {
             emit.emit(number);
         }
-        Ok(if part.left.is_empty() { Pull::End } else { Pull::More })
+        if part.left.is_empty() {
+            if part.further.is_empty() {
+                return Ok(Pull::End);
+            }
+            part.left = part.further.remove(0);
+        }
+        Ok(Pull::More)
     }
 
     fn progress(&self, part: &Part) -> Option<Progress> {
-        Some(Progress { done: part.total - (part.left.end - part.left.start), total: part.total })
+        let left: u64 = part.ranges().map(|range| range.end - range.start).sum();
+        Some(Progress { done: part.total - left, total: part.total })
+    }
+
+    fn position(&self, part: &mut Part, snapshot: &mut Snapshot) -> Result<()> {
+        for range in part.ranges().filter(|range| !range.is_empty()) {
+            let mut bytes = Vec::new();
+            save(&(range.start, range.end), &mut bytes)?;
+            // No two workers have the same number before them.
+            snapshot.put_part(StatePart::Unit(range.start), bytes);
+        }
+        Ok(())
+    }
+
+    fn resume(&self, _share: Share, saved: &Saved) -> Result<Part> {
+        let range = |(_, mut bytes): (u64, &[u8])| load::<(u64, u64)>(&mut bytes).map(|(start, end)| start..end);
+        Ok(Part::new(saved.units().map(range).collect::<Result<_>>()?))
     }
 }
 

@@ -19,8 +19,8 @@ const PRINT_BYTES: usize = 8 << 10;
 /// Lines are written as soon as the worker has nothing else to do, ten times a second while it is busy, and whenever it
 /// has 8 KiB of them; lines of different workers do not mix. Those of one worker are in order.
 ///
-/// **On failure** of the deployment, lines that have not been written yet are lost; a deployment that is started anew
-/// prints again.
+/// **On failure** lines are printed again that have been since the last checkpoint (at least once); in a deployment
+/// that takes none, those that have not been written yet are lost.
 ///
 /// # Errors
 /// The deployment fails with [`Error::OutputClosed`] when whoever reads the output has closed it (`| head`), and with

@@ -16,8 +16,8 @@ use tokio_util::codec::Decoder;
 
 use super::flow::Mailbox;
 use super::window::Window;
-use super::wire::{Header, Kind, TooLong, frames, read_credit};
-use super::worker::{Credit, Message, Parcel};
+use super::wire::{Header, Kind, TooLong, frames, read_barrier, read_credit};
+use super::worker::{Channel, Credit, Message, Parcel};
 use crate::codec::{CodecError, StableBuildHasher};
 use crate::id::WorkerId;
 use crate::net::{BoxReader, BoxWriter};
@@ -161,6 +161,11 @@ impl Connection {
         self.send(header, &[]);
     }
 
+    /// Says that what has been sent over a link so far belongs to a checkpoint, and the rest does not.
+    pub fn send_barrier(&self, header: Header, checkpoint: u64) {
+        self.send(header, &checkpoint.to_le_bytes());
+    }
+
     fn send_credit(&self, header: Header, batches: usize) {
         self.credits.fetch_add(1, Ordering::AcqRel);
         self.send(header, &(batches as u32).to_le_bytes());
@@ -265,6 +270,8 @@ impl Returns {
 struct Incoming {
     returns: Arc<Returns>,
     has_ended: bool,
+    /// The newest checkpoint that a barrier has come for.
+    barred: u64,
 }
 
 /// What takes in what comes over a connection.
@@ -332,7 +339,7 @@ impl Reader {
                 let (under_way, owed) = (AtomicUsize::new(0), AtomicUsize::new(0));
                 let connection = Arc::clone(&self.connection);
                 let returns = Arc::new(Returns { connection, header: back, under_way, owed });
-                link.insert(Incoming { returns, has_ended: false })
+                link.insert(Incoming { returns, has_ended: false, barred: 0 })
             }
         };
         if link.has_ended {
@@ -340,7 +347,17 @@ impl Reader {
         }
         if header.kind == Kind::End {
             link.has_ended = true;
-            mailbox.send(Message::End);
+            mailbox.send(Message::End { from: Channel { from: header.from, link: header.link } });
+            return Ok(());
+        }
+        if header.kind == Kind::Barrier {
+            let checkpoint = read_barrier(&frame).ok_or_else(|| violation("a barrier of no number", header))?;
+            if checkpoint <= link.barred {
+                return Err(violation("a barrier out of order", header));
+            }
+            link.barred = checkpoint;
+            let from = Channel { from: header.from, link: header.link };
+            mailbox.send(Message::Barrier { checkpoint, from });
             return Ok(());
         }
         let returns = Arc::clone(&link.returns);
@@ -354,6 +371,7 @@ impl Reader {
         mailbox.send(Message::Batch {
             parcel: Parcel::Sealed(frame),
             credit: Credit::Remote(returns),
+            from: Channel { from: header.from, link: header.link },
             peer: header.kind == Kind::PeerBatch,
         });
         Ok(())

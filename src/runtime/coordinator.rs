@@ -1,16 +1,19 @@
 //! The coordinator of a deployment: what follows from what its workers say. Pure: an event in, commands out.
 
+mod checkpointing;
 mod growing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use self::checkpointing::Checkpointing;
+pub use self::checkpointing::WorkerSaved;
 use self::growing::Growing;
 use super::growth::Growth;
 use super::plan::Links;
 use crate::id::{NodeId, VertexId, WorkerId};
-use crate::workflow::{Error, Failure};
+use crate::workflow::{Commit, Error, Failure};
 
 /// What happens to a deployment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +47,18 @@ pub enum Event {
     /// Whether a worker sends to those that have joined, too, and will tell them when it ends; it does not if it has
     /// ended.
     Told { worker: WorkerId, joined: NodeId, knows: bool },
+    /// It is time for a checkpoint.
+    Checkpoint,
+    /// Somebody wants a savepoint, and perhaps the deployment to stop at it.
+    Savepoint { stop: bool },
+    /// What a worker has saved is in the store.
+    Saved(WorkerSaved),
+    /// What a worker has saved cannot be stored.
+    NotSaved { worker: WorkerId, checkpoint: u64, error: Error },
+    /// A checkpoint is complete.
+    Sealed { checkpoint: u64 },
+    /// The manifest of a checkpoint cannot be stored.
+    NotSealed { checkpoint: u64, error: Error },
     /// Somebody wants it to stop in order.
     Stop,
     /// Somebody wants it to stop at once.
@@ -67,6 +82,17 @@ pub enum Command {
     Probe { vertex: VertexId, round: u32 },
     /// Tell the workers of a vertex that no message between them is under way.
     Finish { vertex: VertexId },
+    /// Have workers save what they keep, as soon as no barrier is awaited any more.
+    /// Sources that are to halt read nothing behind it.
+    Trigger { checkpoint: u64, workers: Vec<WorkerId>, halt: bool },
+    /// Complete a checkpoint, of which workers have saved this.
+    Seal { checkpoint: u64, saved: Vec<WorkerSaved>, savepoint: bool },
+    /// Have workers end at a savepoint, whose effects are there to stay.
+    Suspend { checkpoint: u64 },
+    /// A checkpoint is not completed.
+    Abandon { checkpoint: u64, error: Error },
+    /// Tell all workers that effects are there to stay.
+    Commit(Commit),
     /// Have a node that joins make its workers.
     Invite(NodeId),
     /// Let nodes connect to the one that joins.
@@ -146,6 +172,12 @@ pub struct Coordinator {
     /// A node that joins, and those that wait until it has.
     growing: Option<Growing>,
     waiting: VecDeque<Growth>,
+    /// None if it takes none.
+    checkpoints: Option<Checkpointing>,
+    /// It stops at a savepoint: workers end before their work is done.
+    suspended: bool,
+    /// Vertices whose workers send to each other.
+    peers: BTreeSet<VertexId>,
     /// The round of probes that each vertex is in.
     rounds: BTreeMap<VertexId, u32>,
     started: bool,
@@ -165,12 +197,22 @@ impl Coordinator {
             links,
             growing: None,
             waiting: VecDeque::new(),
+            checkpoints: None,
+            suspended: false,
+            peers: BTreeSet::new(),
             rounds: BTreeMap::new(),
             started: false,
             stopping: false,
             failed: None,
             ended: false,
         }
+    }
+
+    /// Workers of these vertices send to each other.
+    #[must_use]
+    pub fn with_peers(mut self, peers: BTreeSet<VertexId>) -> Self {
+        self.peers = peers;
+        self
     }
 
     /// What follows from an event.
@@ -200,6 +242,13 @@ impl Coordinator {
             Event::Grow(growth) => self.grow(growth),
             Event::Expects { worker, joined, agreed } => self.expects(worker, joined, agreed),
             Event::Told { worker, joined, knows } => self.told(worker, joined, knows),
+            Event::Checkpoint => self.checkpoint_due(),
+            Event::Savepoint { stop } => self.savepoint(stop),
+            Event::Saved(saved) => self.saved(saved),
+            Event::NotSaved { checkpoint, error, .. } | Event::NotSealed { checkpoint, error } => {
+                self.not_saved(checkpoint, error)
+            }
+            Event::Sealed { checkpoint } => self.sealed(checkpoint),
             Event::Stop => self.stop(),
             Event::Abort => self.fail(None, Failed { vertex: None, error: Error::Aborted }),
             Event::Expired if self.failed.is_some() => self.end(),
@@ -249,6 +298,7 @@ impl Coordinator {
         }
         self.started = true;
         let mut commands = vec![Command::Start];
+        commands.extend(self.resumed());
         if self.stopping {
             commands.push(Command::StopSources);
         }
@@ -302,13 +352,17 @@ impl Coordinator {
         }
     }
 
-    fn fail(&mut self, worker: Option<WorkerId>, failed: Failed) -> Vec<Command> {
+    fn fail(&mut self, worker: Option<WorkerId>, mut failed: Failed) -> Vec<Command> {
         if self.failed.is_some() {
             return Vec::new();
+        }
+        if self.ends_unsaved() && failed.error != Error::Aborted {
+            failed.error = Error::Unsaved { cause: Box::new(failed.error) };
         }
         self.failed = Some((worker, failed));
         self.growing = None;
         self.waiting.clear();
+        self.checkpoints = None;
         let mut commands = vec![Command::GiveUp];
         commands.extend(self.end_if_gone());
         commands
@@ -317,13 +371,20 @@ impl Coordinator {
     fn done(&mut self, worker: WorkerId) -> Vec<Command> {
         let Some(member) = self.workers.get_mut(&worker) else { return Vec::new() };
         member.done = true;
-        self.ended_while_growing(worker)
+        let was_done_before = member.drained.is_none();
+        let mut commands = self.ended_while_growing(worker);
+        if was_done_before && self.peers.contains(&worker.vertex) {
+            // It goes on after its end: its peers have nothing to expect of it.
+            commands.extend(self.drained(worker, Counts { sent: 0, received: 0 }));
+        }
+        commands.extend(self.done_while_checkpointing());
+        commands
     }
 
     fn gone(&mut self, worker: WorkerId) -> Vec<Command> {
         let Some(member) = self.workers.get_mut(&worker) else { return Vec::new() };
         member.gone = true;
-        if !member.done && self.failed.is_none() {
+        if !member.done && self.failed.is_none() && !self.suspended {
             let error = Error::Operation("the worker ended before its work was done".to_owned());
             return self.fail(Some(worker), Failed { vertex: Some(worker.vertex), error });
         }
@@ -341,7 +402,7 @@ impl Coordinator {
                 let stuck = self.workers.iter().filter(|(_, member)| !member.gone).map(|(id, _)| *id).collect();
                 Ending::Failed { worker, failure, stuck }
             }
-            None if self.stopping => Ending::Stopped,
+            None if self.stopping || self.suspended => Ending::Stopped,
             None => Ending::Completed,
         };
         vec![Command::End(ending)]

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::coordinator::Event;
-use super::deployment::{DeploymentHandle, Note, Way};
+use super::deployment::DeploymentHandle;
 use super::growth::Growth;
 use super::plan::Outline;
 use super::progress::{ENDED, ProgressCell};
+use super::supervisor::{Note, Way};
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::workflow::{Cluster, Error, NodeInfo, Result, Workers, Workflow};
 

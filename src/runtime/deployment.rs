@@ -1,22 +1,23 @@
-//! A workflow that runs: its supervisor, and the handle that users hold.
+//! A workflow that runs: what its supervisor shares with the handle that users hold.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::warn;
+use tokio::time::Instant;
 
-use super::coordinator::{Command, Coordinator, Ending, Event};
-use super::crew::{Crew, Join, Joins};
+use super::coordinator::{Ending, Event};
+use super::crew::Crew;
 use super::growth::Growth;
-use super::plan::{Outline, workers_of};
 use super::progress::ProgressCell;
-use super::site::{Counts, Order, Report, Tell};
+use super::recovery::Wish;
+use super::site::Counts;
 use super::status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
+use super::supervisor::Note;
 use super::wiring::Meters;
-use crate::actor::{self, Actor, ActorProcessingErr, ActorRef, Resident};
-use crate::id::{DeploymentId, NodeId, VertexId, WorkerId};
-use crate::workflow::{Error, Progress, Result, VertexKind, Workers};
+use crate::actor::ActorRef;
+use crate::id::{DeploymentId, WorkerId};
+use crate::workflow::{Error, Progress, Result, VertexKind};
 
 /// What the supervisor and the handles of a deployment share.
 pub struct Shared {
@@ -24,6 +25,8 @@ pub struct Shared {
     pub name: String,
     /// What strategies could not do as wished.
     pub warnings: Vec<String>,
+    /// The run that its checkpoints are of, if any are taken.
+    pub run: Option<String>,
     /// Who belongs to it now.
     pub crew: Mutex<Arc<Crew>>,
     pub meters: Meters,
@@ -40,14 +43,20 @@ impl Shared {
         Arc::clone(&self.crew.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Others belong to it from now on, whose counts begin anew.
+    pub fn replace(&self, crew: Crew) {
+        *self.crew.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(crew);
+        self.meters.clear();
+    }
+
     /// Further workers belong to it, on a node of this name.
-    fn grow(&self, growth: &Growth, name: String) {
+    pub fn grow(&self, growth: &Growth, name: String) {
         let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
         *crew = Arc::new(crew.grown(growth, name));
     }
 
     /// It has ended, if it had not before.
-    fn end(&self, how: Phase) {
+    pub fn end(&self, how: Phase) {
         self.phase.send_if_modified(|phase| {
             let ends = !phase.has_ended();
             if ends {
@@ -60,7 +69,7 @@ impl Shared {
     }
 
     /// It comes into a phase, if it is where that follows.
-    fn pass(&self, from: impl FnOnce(&Phase) -> bool, to: Phase) {
+    pub fn pass(&self, from: impl FnOnce(&Phase) -> bool, to: Phase) {
         self.phase.send_if_modified(|phase| {
             let passes = from(phase);
             if passes {
@@ -71,7 +80,7 @@ impl Shared {
     }
 
     /// Takes in what a part on another node has counted.
-    fn count(&self, counts: Counts) {
+    pub fn count(&self, counts: Counts) {
         let crew = self.crew();
         for (vertex, worker, received, emitted) in counts.vertices {
             // Those of a node that was to join, and did not, do not belong to it.
@@ -116,7 +125,7 @@ impl Shared {
         Some(sum)
     }
 
-    fn failure(&self, ending: &Ending) -> Option<Error> {
+    pub fn failure(&self, ending: &Ending) -> Option<Error> {
         let Ending::Failed { worker, failure, .. } = ending else { return None };
         let (Some(worker), Some(vertex)) = (worker, failure.vertex) else { return Some(failure.error.clone()) };
         let crew = self.crew();
@@ -126,142 +135,6 @@ impl Shared {
             node: crew.node_of(*worker),
             cause: Box::new(failure.error.clone()),
         })
-    }
-}
-
-/// The actor that supervises a deployment. It runs apart from the workers, so that one that does not return keeps
-/// nobody from stopping it.
-pub struct Supervisor;
-
-/// The way to the part of a deployment on one node. It must not wait.
-pub type Way = Box<dyn Fn(Order) + Send>;
-
-/// Makes the parts of a deployment, given what takes what they tell; each with its node.
-pub type Parts = Box<dyn FnOnce(Tell) -> Result<Vec<(NodeId, Way)>> + Send>;
-
-/// What a supervisor hears.
-pub enum Note {
-    /// From a part, or a handle.
-    Report(Report),
-    /// A node has joined, and is to get workers.
-    Join(Join),
-}
-
-/// What a supervisor needs.
-pub struct Start {
-    pub alive: Alive,
-    pub parts: Parts,
-}
-
-/// Held as long as a deployment lives, by its supervisor. However that ends, with its runtime for example, nobody then
-/// waits any more.
-pub struct Alive {
-    shared: Arc<Shared>,
-    _resident: Resident,
-}
-
-impl Alive {
-    pub fn new(shared: Arc<Shared>, resident: Resident) -> Self {
-        Alive { shared, _resident: resident }
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.shared.end(Phase::Failed(Error::Aborted));
-    }
-}
-
-/// What a supervisor keeps.
-pub struct State {
-    alive: Alive,
-    coordinator: Coordinator,
-    parts: Vec<(NodeId, Way)>,
-    joins: Joins,
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        self.parts.iter().for_each(|(_, part)| part(Order::Close));
-    }
-}
-
-impl Actor for Supervisor {
-    type Msg = Note;
-    type State = State;
-    type Arguments = Start;
-
-    async fn pre_start(&self, own: ActorRef<Note>, start: Start) -> Result<State, ActorProcessingErr> {
-        let Start { alive, parts } = start;
-        let crew = alive.shared.crew();
-        let Outline { workers, links, .. } = crew.outline.as_ref();
-        let numbered = |(vertex, workers): (&VertexId, &Workers)| -> Vec<(WorkerId, NodeId)> {
-            workers_of(*vertex, workers.len()).zip(workers.iter().map(|worker| worker.node)).collect()
-        };
-        let coordinator = Coordinator::new(workers.iter().flat_map(numbered), links.clone());
-        // A supervisor that has ended has nothing to be told.
-        let parts = parts(Arc::new(move |report| drop(own.cast(Note::Report(report)))));
-        let parts = parts.inspect_err(|error| alive.shared.end(Phase::Failed(error.clone())))?;
-        Ok(State { alive, coordinator, parts, joins: Joins::default() })
-    }
-
-    async fn handle(&self, own: ActorRef<Note>, note: Note, state: &mut State) -> Result<(), ActorProcessingErr> {
-        match note {
-            Note::Report(Report::Event(event)) => state.handle(&own, event),
-            Note::Report(Report::Counts(counts)) => state.alive.shared.count(counts),
-            Note::Join(join) => {
-                let event = state.joins.begin(join);
-                state.handle(&own, event);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl State {
-    fn handle(&mut self, own: &ActorRef<Note>, event: Event) {
-        if matches!(event, Event::Stop) {
-            self.alive.shared.pass(|phase| matches!(phase, Phase::Starting | Phase::Running), Phase::Stopping);
-        }
-        for command in self.coordinator.handle(event) {
-            self.obey(own, command);
-        }
-    }
-
-    fn obey(&mut self, own: &ActorRef<Note>, command: Command) {
-        let shared = &self.alive.shared;
-        match command {
-            Command::End(ending) => {
-                if let Ending::Failed { stuck, .. } = &ending {
-                    let crew = shared.crew();
-                    for worker in stuck {
-                        let (vertex, worker) = (crew.outline.name(worker.vertex), worker.index);
-                        warn!(vertex, worker, "An operation has not returned; its thread is left behind");
-                    }
-                }
-                let failure = shared.failure(&ending);
-                shared.end(match (failure, ending) {
-                    (Some(failure), _) => Phase::Failed(failure),
-                    (None, Ending::Completed) => Phase::Completed,
-                    (None, _) => Phase::Stopped,
-                });
-                own.stop(None);
-                return;
-            }
-            Command::Start => shared.pass(|phase| *phase == Phase::Starting, Phase::Running),
-            Command::GiveUp => {
-                let own = own.clone();
-                actor::later(shared.patience, move || drop(own.cast(Note::Report(Report::Event(Event::Expired)))));
-            }
-            Command::Invite(node) => return self.parts.extend(self.joins.invite(node).map(|way| (node, way))),
-            Command::Welcome(node) => self.joins.joined(node, |growth, name| shared.grow(growth, name)),
-            _ => {}
-        }
-        self.parts.iter().for_each(|(_, part)| part(Order::Obey(command.clone())));
-        if let Command::Dismiss { joined, error } = command {
-            self.parts.extract_if(.., |(node, _)| *node == joined).for_each(|(_, part)| part(Order::Close));
-            self.joins.dismissed(joined, error);
-        }
     }
 }
 
@@ -287,6 +160,11 @@ impl DeploymentHandle {
     /// The name that it was deployed under.
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// The name of the run that its checkpoints are of, if any are taken.
+    pub(crate) fn run(&self) -> Option<&str> {
+        self.shared.run.as_deref()
     }
 
     /// What strategies could not do as wished, such as finding a node with a tag.
@@ -321,12 +199,24 @@ impl DeploymentHandle {
     /// Stops it in order, without waiting: sources end, what is under way drains, operations finish.
     pub fn stop(&self) {
         // A supervisor that has ended has nothing left to stop.
-        drop(self.supervisor.cast(Note::Report(Report::Event(Event::Stop))));
+        drop(self.supervisor.cast(Note::Asked(Event::Stop)));
+    }
+
+    /// Takes a savepoint: a checkpoint that stays until somebody deletes it. With `stop` sources read nothing behind
+    /// it, and the deployment stops there. Gives how to go on from it: `STORE/WORKFLOW/RUN/CHECKPOINT`. `directory` is
+    /// another store that it is to be copied to.
+    ///
+    /// # Errors
+    /// When the deployment takes no checkpoints, does not run, or the savepoint cannot be stored.
+    pub async fn savepoint(&self, directory: Option<String>, stop: bool) -> Result<String> {
+        let (wish, answer) = Wish::new(directory, stop);
+        drop(self.supervisor.cast(Note::Savepoint(wish)));
+        answer.await.unwrap_or_else(|_| Err(Error::Deploy("it has ended".to_owned())))
     }
 
     /// Gives it up, without waiting: what is under way is lost.
     pub fn abort(&self) {
-        drop(self.supervisor.cast(Note::Report(Report::Event(Event::Abort))));
+        drop(self.supervisor.cast(Note::Asked(Event::Abort)));
     }
 
     /// Waits until records flow, or it has ended without that.

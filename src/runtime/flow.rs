@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::connection::{Connection, remote_window};
 use super::window::{WINDOW, Window};
 use super::wire::{Header, Kind};
-use super::worker::{Credit, Message, Parcel};
-use crate::actor::ActorRef;
+use super::worker::{Channel, Credit, Message, Parcel};
+use crate::actor::{self, ActorRef};
 use crate::id::{VertexId, WorkerId};
 use crate::workflow::{Batch, Error, Post};
 
@@ -57,13 +57,20 @@ pub enum Way {
     There(Arc<Connection>, WorkerId),
 }
 
+/// What waits to leave over a link.
+enum Waiting {
+    Batch(Box<dyn Batch>),
+    /// Behind the batches before it; it needs no credit.
+    Barrier(u64),
+}
+
 /// One link to one worker.
 struct Link {
     to: Way,
     /// Its number among the links of its worker.
     number: u32,
     window: Arc<Window>,
-    waiting: VecDeque<Box<dyn Batch>>,
+    waiting: VecDeque<Waiting>,
     /// To a worker of the same vertex.
     peer: bool,
 }
@@ -72,13 +79,25 @@ impl Link {
     /// Sends what waits, as far as there is credit; returns how many batches left.
     fn pump(&mut self, from: WorkerId, fault: &mut Option<Error>) -> usize {
         let mut left = 0;
-        while !self.waiting.is_empty() && self.window.try_take() {
-            let Some(mut batch) = self.waiting.pop_front() else { break };
+        loop {
+            let mut batch = match self.waiting.pop_front() {
+                None => break,
+                Some(Waiting::Barrier(checkpoint)) => {
+                    self.send_barrier(from, checkpoint);
+                    continue;
+                }
+                Some(Waiting::Batch(batch)) if self.window.try_take() => batch,
+                Some(batch) => {
+                    self.waiting.push_front(batch);
+                    break;
+                }
+            };
             left += 1;
             match &self.to {
                 Way::Here(mailbox) => {
                     let credit = Credit::Local(Arc::clone(&self.window));
-                    mailbox.send(Message::Batch { parcel: Parcel::Open(batch), credit, peer: self.peer });
+                    let (from, peer) = (self.channel(from), self.peer);
+                    mailbox.send(Message::Batch { parcel: Parcel::Open(batch), credit, from, peer });
                 }
                 Way::There(connection, to) => {
                     let kind = if self.peer { Kind::PeerBatch } else { Kind::Batch };
@@ -93,10 +112,32 @@ impl Link {
         left
     }
 
+    fn channel(&self, from: WorkerId) -> Channel {
+        Channel { from, link: self.number }
+    }
+
+    /// Sends a barrier, behind what waits.
+    fn barrier(&mut self, from: WorkerId, checkpoint: u64) {
+        if self.waiting.is_empty() {
+            self.send_barrier(from, checkpoint);
+        } else {
+            self.waiting.push_back(Waiting::Barrier(checkpoint));
+        }
+    }
+
+    fn send_barrier(&self, from: WorkerId, checkpoint: u64) {
+        match &self.to {
+            Way::Here(mailbox) => mailbox.send(Message::Barrier { checkpoint, from: self.channel(from) }),
+            Way::There(connection, to) => {
+                connection.send_barrier(Header { kind: Kind::Barrier, to: *to, from, link: self.number }, checkpoint);
+            }
+        }
+    }
+
     /// Tells the receiver that no more will come.
     fn end(&self, from: WorkerId) {
         match &self.to {
-            Way::Here(mailbox) => mailbox.send(Message::End),
+            Way::Here(mailbox) => mailbox.send(Message::End { from: self.channel(from) }),
             Way::There(connection, to) => {
                 connection.send_end(Header { kind: Kind::End, to: *to, from, link: self.number });
             }
@@ -182,6 +223,11 @@ impl Flow {
         self.lock().to_peers
     }
 
+    /// Sends a barrier over all links, behind what waits there.
+    pub fn barrier(&self, checkpoint: u64) {
+        self.lock().links.iter_mut().for_each(|link| link.barrier(self.from, checkpoint));
+    }
+
     /// Tells the receivers that no more will come. Only when nothing waits.
     pub fn end(&self) {
         self.lock().links.iter().filter(|link| !link.peer).for_each(|link| link.end(self.from));
@@ -222,12 +268,12 @@ impl Post for Route {
         let mut links = self.flow.lock();
         let Links { links: all, waiting, to_peers, fault, .. } = &mut *links;
         let link = &mut all[self.links[worker]];
-        link.waiting.push_back(batch);
+        link.waiting.push_back(Waiting::Batch(batch));
         *to_peers += u64::from(link.peer);
         *waiting += 1;
         *waiting -= link.pump(self.flow.from, fault);
         // Peers may be waiting for each other, so between them nobody may wait; others stand in a line.
-        if *waiting > MOST_WAITING && !link.peer && !link.waiting.is_empty() {
+        if *waiting > MOST_WAITING && !link.peer && !link.waiting.is_empty() && actor::may_wait() {
             *waiting -= wait_for_credit(link, &self.flow, fault);
         }
     }
@@ -255,7 +301,7 @@ impl Post for Route {
 /// executor is told to use another one for other workers.
 #[cold]
 fn wait_for_credit(link: &mut Link, flow: &Flow, fault: &mut Option<Error>) -> usize {
-    tokio::task::block_in_place(|| {
+    actor::in_place(|| {
         loop {
             let left = link.pump(flow.from, fault);
             if left > 0 {
@@ -263,9 +309,8 @@ fn wait_for_credit(link: &mut Link, flow: &Flow, fault: &mut Option<Error>) -> u
             }
             if flow.is_given_up() {
                 // Nobody will ask for them.
-                let dropped = link.waiting.len();
-                link.waiting.clear();
-                return dropped;
+                let all = link.waiting.drain(..);
+                return all.filter(|waiting| matches!(waiting, Waiting::Batch(_))).count();
             }
             link.window.wait(LOOK_UP);
         }

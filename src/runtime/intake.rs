@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::flow::Mailbox;
 use super::plan::PlannedStage;
 use super::window::{WINDOW, Window};
-use super::worker::{Credit, Message, Parcel};
+use super::worker::{Channel, Credit, Message, Parcel, own_channel};
 use crate::actor::{self, Census};
 use crate::id::WorkerId;
 use crate::workflow::{Batch, Error, Gate};
@@ -34,6 +34,7 @@ struct Door {
     to: Mailbox,
     window: Arc<Window>,
     closed: Arc<AtomicBool>,
+    from: Channel,
 }
 
 impl Gate for Door {
@@ -48,7 +49,7 @@ impl Gate for Door {
             return false;
         }
         let credit = Credit::Local(Arc::clone(&self.window));
-        self.to.send(Message::Batch { parcel: Parcel::Open(batch), credit, peer: false });
+        self.to.send(Message::Batch { parcel: Parcel::Open(batch), credit, from: self.from, peer: false });
         true
     }
 
@@ -61,11 +62,12 @@ impl Gate for Door {
 pub fn listen(stage: &PlannedStage, id: WorkerId, to: &Mailbox, census: &Census) -> Result<Closer, Error> {
     let closed = Arc::new(AtomicBool::new(false));
     let window = Arc::new(Window::new(WINDOW, || {}));
-    let door = Door { to: to.clone(), window, closed: Arc::clone(&closed) };
+    let from = own_channel(id);
+    let door = Door { to: to.clone(), window, closed: Arc::clone(&closed), from };
     let (factory, workers) = (Arc::clone(&stage.factory), Arc::clone(&stage.workers));
     let (ended, failed) = (to.clone(), to.clone());
     let work = move || match factory.listen(&workers, id.index as usize, Box::new(door)) {
-        Ok(()) => ended.send(Message::End),
+        Ok(()) => ended.send(Message::End { from }),
         Err(error) => ended.send(Message::ListenFailed(error)),
     };
     let panicked = move |message| failed.send(Message::ListenFailed(Error::Panic(message)));

@@ -12,14 +12,23 @@ mod coordinator;
 mod crew;
 mod deployment;
 mod flow;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod growth;
 mod intake;
+mod keeper;
+mod ledger;
 mod local;
 mod neighbours;
 mod plan;
 mod progress;
+mod recovery;
+mod restarts;
+mod restore;
 mod site;
 mod status;
+mod supervisor;
+mod vault;
 mod watch;
 mod window;
 mod wire;
@@ -28,13 +37,22 @@ mod worker;
 
 pub(crate) use coordinator::Event as SiteEvent;
 pub use deployment::DeploymentHandle;
-pub(crate) use deployment::Way;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::frames_of as fuzz_frames;
+#[cfg(test)]
+pub(crate) use fuzz::seeds as fuzz_seeds;
+pub use keeper::Checkpoints;
+pub(crate) use keeper::{From, Keeping, Origin, Resume};
 pub use local::{Runtime, Settings};
 pub(crate) use plan::Outline;
+pub(crate) use recovery::Again;
+pub use restarts::Intensity;
 #[cfg(test)]
 pub(crate) use site::Counts;
 pub(crate) use site::{Line, Order, Others, Report, SiteHandle, Tell};
 pub use status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
+pub(crate) use supervisor::Way;
+pub(crate) use vault::Courier;
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -65,6 +65,7 @@ impl Neighbours {
             let fits = match kind {
                 Kind::Batch | Kind::End => !is_peer,
                 Kind::PeerBatch => is_peer && peers.contains(&to.vertex),
+                Kind::Barrier => !is_peer || peers.contains(&to.vertex),
                 Kind::Credit => false,
             };
             fits && stands(from) && receivers.contains(&to.vertex) && link < *count

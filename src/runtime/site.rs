@@ -16,18 +16,23 @@ use self::joining::Joining;
 use self::lines::Awaits;
 pub use self::lines::{Line, Others};
 use super::connection::{Connection, Lost};
-use super::coordinator::{Command, Event};
+use super::coordinator::{Command, Event, WorkerSaved};
 use super::flow::{Flow, Mailbox, Way};
+use super::keeper::{self, Keeping};
+use super::ledger::{Kept, Ledger};
 use super::neighbours::Neighbours;
 use super::plan::{Outline, PlannedStage, workers_of};
 use super::progress::ProgressCell;
+use super::restore::{Inherited, Rescales, load, rescales};
+use super::vault::Vault;
 use super::wiring::{Meters, Roster};
-use super::worker::{Arguments, Message, Worker};
+use super::worker::{Arguments, Message, Worker, WorkerSnapshot};
 use crate::actor::{
     self, Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent, Task,
 };
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::net::{BoxStream, Refusal};
+use crate::state::Run;
 use crate::workflow::{Error, Progress, Result};
 
 /// How often a node tells the master how far its workers are: often enough for a bar that moves.
@@ -80,6 +85,8 @@ pub struct SiteStart {
     pub tell: Tell,
     /// None on a node that is alone.
     pub others: Option<Others>,
+    /// None if no checkpoints are taken.
+    pub keeping: Option<Keeping>,
 }
 
 /// What a site hears.
@@ -104,6 +111,12 @@ pub enum Note {
     },
     /// Nodes have had their time to connect.
     ConnectTimeout(Awaits),
+    /// A worker has saved what it keeps.
+    Saved(WorkerSnapshot),
+    /// It is in the store.
+    Stored(WorkerSaved, Kept),
+    /// What workers go on with has been read.
+    Loaded(Result<Inherited>),
     /// The deployment has run for a while.
     Watch,
     Count,
@@ -157,6 +170,12 @@ pub struct State {
     awaits: Option<Awaits>,
     /// A node that joins.
     joining: Option<Joining>,
+    /// Where checkpoints are kept, and which attempt this is.
+    run: Option<(Run, Keeping)>,
+    rescales: Rescales,
+    ledger: Ledger,
+    /// Those that bring what workers have saved to the store. What is under way when the site ends is of no use.
+    storing: Vec<Task>,
     workers: Arc<BTreeMap<WorkerId, Mailbox>>,
     actors: HashMap<ActorId, WorkerId>,
     living: BTreeSet<WorkerId>,
@@ -190,13 +209,16 @@ impl Actor for Site {
     type Arguments = SiteStart;
 
     async fn pre_start(&self, own: ActorRef<Note>, start: SiteStart) -> Result<State, ActorProcessingErr> {
-        let SiteStart { node, stages, outline, meters, progress, executor, census, tell, others } = start;
+        let SiteStart { node, stages, outline, meters, progress, executor, census, tell, others, keeping } = start;
+        let lost = |error: Error| tell(Report::Event(Event::Lost { node, error }));
+        let opened = keeping.map(|keeping| keeping.open().map(|run| (run, keeping))).transpose();
+        let run = opened.inspect_err(|error| lost(error.clone()))?;
         let given_up: Arc<AtomicBool> = Arc::default();
         let mut all = Vec::new();
         for stage in stages.values() {
             let here = |id: &WorkerId| stage.workers[id.index as usize].node == node;
             for id in workers_of(stage.vertex, stage.workers.len()).filter(here) {
-                let told = Arc::clone(&tell);
+                let (told, saved) = (Arc::clone(&tell), own.clone());
                 all.push(Arguments {
                     id,
                     stage: stage.clone(),
@@ -205,6 +227,8 @@ impl Actor for Site {
                     census: census.clone(),
                     tell: Arc::new(move |event| told(Report::Event(event))),
                     waiting: Arc::default(),
+                    save: Arc::new(move |snapshot| drop(saved.cast(Note::Saved(snapshot)))),
+                    checkpoints: run.is_some(),
                 });
             }
         }
@@ -233,6 +257,10 @@ impl Actor for Site {
             watched: BTreeSet::new(),
             awaits: None,
             joining: None,
+            run,
+            rescales: rescales(&stages),
+            ledger: Ledger::default(),
+            storing: Vec::new(),
             living: actors.values().copied().collect(),
             workers: Arc::new(workers),
             actors,
@@ -284,6 +312,10 @@ impl State {
                 self.broken(node, format!("the connection to `{}` was lost: {lost}", self.name(node)));
             }
             Note::ConnectTimeout(awaits) => self.check_connected(awaits),
+            Note::Saved(snapshot) => self.store(own, snapshot),
+            Note::Stored(saved, kept) => self.stored(saved, &kept),
+            Note::Loaded(Ok(inherited)) => self.open_with(Some(inherited)),
+            Note::Loaded(Err(error)) => self.tell(Event::Lost { node: self.node, error }),
             Note::Watch if !self.closing => self.watch_all(own),
             Note::Watch => {}
             Note::Count => {
@@ -301,7 +333,7 @@ impl State {
     fn obey(&mut self, own: &ActorRef<Note>, command: Command) {
         match command {
             Command::Connect => self.connect(own, Awaits::All),
-            Command::Open => self.open(),
+            Command::Open => self.open(own),
             Command::Start => {
                 self.order(|_| true, || Message::Start);
                 if self.others.is_some() {
@@ -314,10 +346,22 @@ impl State {
             }
             Command::Probe { vertex, round } => self.order(|other| other == vertex, || Message::Probe { round }),
             Command::Finish { vertex } => self.order(|other| other == vertex, || Message::Finish),
+            Command::Trigger { checkpoint, workers, halt } => {
+                let here = workers.iter().filter_map(|worker| self.workers.get(worker));
+                here.for_each(|mailbox| mailbox.send(Message::Trigger { checkpoint, halt }));
+            }
+            Command::Commit(commit) => {
+                self.ledger.commit(commit);
+                self.order(|_| true, || Message::Commit(commit));
+            }
+            Command::Abandon { .. } => self.order(|_| true, || Message::GoOn),
+            Command::Suspend { checkpoint } => self.order(|_| true, || Message::Suspend { checkpoint }),
+            // For the supervisor.
+            Command::Seal { .. } => {}
             // Its order to prepare was the invitation.
             Command::Invite(_) => {}
             Command::Meet(growth) => self.meet(own, growth),
-            Command::OpenOn(node) if node == self.node => self.open(),
+            Command::OpenOn(node) if node == self.node => self.open_with(None),
             Command::OpenOn(_) => {}
             Command::Expect { joined, ends } => self.expect(joined, &ends),
             Command::Welcome(node) => self.welcome(own, node),
@@ -335,7 +379,63 @@ impl State {
         self.workers.iter().filter(|(id, _)| to(id.vertex)).for_each(|(_, mailbox)| mailbox.send(message()));
     }
 
-    fn open(&self) {
+    /// Lets workers prepare; first reads what they go on with.
+    fn open(&self, own: &ActorRef<Note>) {
+        let Some((origin, drop_unfit)) =
+            self.run.as_ref().and_then(|(_, keeping)| Some((keeping.resume.clone()?, keeping.drop_unfit)))
+        else {
+            return self.open_with(None);
+        };
+        let (own, outline, rescales) = (own.clone(), Arc::clone(&self.outline), self.rescales.clone());
+        let vault = self.vault();
+        let here: BTreeSet<WorkerId> = self.workers.keys().copied().collect();
+        actor::run(async move {
+            let here = |worker| here.contains(&worker);
+            let loaded = load(&origin, &vault, &outline, (&rescales, drop_unfit), here).await;
+            let loaded = loaded.map(Arc::new).map_err(|error| Error::Operation(error.to_string()));
+            drop(own.cast(Note::Loaded(loaded)));
+        });
+    }
+
+    /// The way to the checkpoints: a directory is that of the node that has planned the deployment.
+    fn vault(&self) -> Vault {
+        match (&self.run, &self.others) {
+            (Some((run, _)), Some(Others { courier: Some(courier), .. })) if run.store().is_directory() => {
+                Vault::Through(Arc::clone(courier))
+            }
+            _ => Vault::Direct,
+        }
+    }
+
+    /// Brings what a worker has saved to the store.
+    fn store(&mut self, own: &ActorRef<Note>, mut snapshot: WorkerSnapshot) {
+        let Some((run, keeping)) = &self.run else { return };
+        let (run, attempt, tell, own) = (run.clone(), keeping.attempt, Arc::clone(&self.tell), own.clone());
+        let (worker, checkpoint, vault) = (snapshot.worker, snapshot.checkpoint, self.vault());
+        let kept = Kept { base: snapshot.base, parts: std::mem::take(&mut snapshot.kept) };
+        let storing = actor::task(async move {
+            match keeper::store(&run, &vault, attempt, snapshot).await {
+                Ok(saved) => drop(own.cast(Note::Stored(saved, kept))),
+                Err(error) => {
+                    let error = Error::Operation(error.to_string());
+                    tell(Report::Event(Event::NotSaved { worker, checkpoint, error }));
+                }
+            }
+        });
+        self.storing.retain(|task| !task.has_ended());
+        self.storing.push(storing);
+    }
+
+    fn stored(&mut self, mut saved: WorkerSaved, kept: &Kept) {
+        let (worker, checkpoint) = (saved.worker, saved.checkpoint);
+        let event = match self.ledger.add(&mut saved, kept) {
+            Ok(()) => Event::Saved(saved),
+            Err(error) => Event::NotSaved { worker, checkpoint, error },
+        };
+        self.tell(event);
+    }
+
+    fn open_with(&self, inherited: Option<Inherited>) {
         let way = |id: WorkerId, node: NodeId| match (self.workers.get(&id), self.connections.get(&node.number)) {
             (Some(mailbox), _) => Some(Way::Here(mailbox.clone())),
             (None, Some(connection)) => Some(Way::There(Arc::clone(connection), id)),
@@ -347,7 +447,10 @@ impl State {
             Some((*vertex, all.collect::<Option<Vec<Way>>>()?))
         };
         let ways = self.outline.workers.iter().filter_map(ways).collect();
-        let roster = Arc::new(Roster { outline: Arc::clone(&self.outline), ways, meters: self.meters.clone() });
+        let resume = self.run.as_ref().and_then(|(_, keeping)| keeping.resumes());
+        let inherited = resume.zip(inherited);
+        let (outline, meters) = (Arc::clone(&self.outline), self.meters.clone());
+        let roster = Arc::new(Roster { outline, ways, meters, inherited });
         self.order(|_| true, || Message::Open(Arc::clone(&roster)));
     }
 

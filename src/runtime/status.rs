@@ -15,6 +15,8 @@ pub enum Phase {
     Starting,
     /// Records flow.
     Running,
+    /// It has failed, and is about to go on at its newest checkpoint.
+    Recovering,
     /// Sources have been told to end; what is under way drains.
     Stopping,
     /// All sources came to their end, and the last record has been handled.
@@ -37,6 +39,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Phase::Starting => "starting",
             Phase::Running => "running",
+            Phase::Recovering => "recovering",
             Phase::Stopping => "stopping",
             Phase::Completed => "completed",
             Phase::Stopped => "stopped",

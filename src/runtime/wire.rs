@@ -3,17 +3,16 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | the length of the rest, little-endian, at most [`MAX_FRAME`] |
-//! | 1 | the kind: 0 batch, 1 batch between workers of one vertex, 2 credit, 3 end |
+//! | 1 | the kind: 0 batch, 1 batch between workers of one vertex, 2 credit, 3 end, 4 barrier |
 //! | 8 | the worker that it is for: vertex and number, four bytes each, little-endian, as all that follows |
 //! | 8 | the worker that it is from |
 //! | 4 | the number of the link among those of the worker that sends batches over it |
-//! | | a batch: as [`encode_batch`](crate::codec::encode_batch) writes it; credit: how many batches, four bytes |
+//! | | a batch: as [`encode_batch`](crate::codec::encode_batch) writes it; credit: how many batches, four bytes; barrier: the checkpoint, eight |
 //!
 //! The version of these bytes is that of the handshake, [`PROTOCOL`](crate::net::PROTOCOL).
 
-use tokio_util::codec::LengthDelimitedCodec;
-
 use crate::id::{VertexId, WorkerId};
+use crate::net::Frames;
 
 /// Most bytes of a frame: what a receiver has to hold at once. A batch has about 32 KiB, unless a single record is
 /// larger.
@@ -32,6 +31,7 @@ pub enum Kind {
     PeerBatch,
     Credit,
     End,
+    Barrier,
 }
 
 /// What stands before the body of a frame.
@@ -44,8 +44,8 @@ pub struct Header {
 }
 
 /// Cuts a stream of bytes into frames.
-pub fn frames() -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder().little_endian().max_frame_length(MAX_FRAME).new_codec()
+pub fn frames() -> Frames {
+    Frames::little_endian(MAX_FRAME)
 }
 
 /// A frame that is not sent because it would be longer than receivers take.
@@ -82,6 +82,7 @@ impl Header {
             Kind::PeerBatch => 1,
             Kind::Credit => 2,
             Kind::End => 3,
+            Kind::Barrier => 4,
         });
         for worker in [self.to, self.from] {
             out.extend_from_slice(&worker.vertex.0.to_le_bytes());
@@ -98,6 +99,7 @@ impl Header {
             1 => Kind::PeerBatch,
             2 => Kind::Credit,
             3 => Kind::End,
+            4 => Kind::Barrier,
             _ => return None,
         };
         let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
@@ -109,6 +111,11 @@ impl Header {
 /// The body of a frame of credit.
 pub fn read_credit(body: &[u8]) -> Option<u32> {
     body.try_into().ok().map(u32::from_le_bytes)
+}
+
+/// The checkpoint that the body of a barrier says; none if it is none.
+pub fn read_barrier(body: &[u8]) -> Option<u64> {
+    body.try_into().ok().map(u64::from_le_bytes)
 }
 
 #[cfg(test)]
@@ -155,7 +162,7 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused() {
         assert_eq!(Header::read(&[0; HEADER - 1]), None);
-        assert_eq!(Header::read(&[4; HEADER]), None);
+        assert_eq!(Header::read(&[5; HEADER]), None);
         assert_eq!(read_credit(&[1, 2, 3]), None);
         let claim = (MAX_FRAME as u32 + 1).to_le_bytes();
         assert!(frames().decode(&mut BytesMut::from(&claim[..])).is_err());

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flow::{Flow, Mailbox, Way};
 use super::plan::Outline;
+use super::worker::Inheritance;
 use crate::id::{NodeId, VertexId, WorkerId};
-use crate::workflow::{Grown, Meter, Post, Wiring, Workers};
+use crate::workflow::{Grown, Meter, Post, Saved, Wiring, Workers};
 
 /// All workers of a deployment and how to reach them.
 pub struct Roster {
@@ -14,6 +15,20 @@ pub struct Roster {
     pub ways: BTreeMap<VertexId, Vec<Way>>,
     /// The counters of each vertex, by worker.
     pub meters: Meters,
+    /// What workers go on with, and since which checkpoint.
+    pub inherited: Option<(u64, Arc<BTreeMap<WorkerId, Inheritance>>)>,
+}
+
+impl Roster {
+    /// What a worker goes on with.
+    pub fn inherited(&self, worker: WorkerId) -> Option<&Inheritance> {
+        self.inherited.as_ref()?.1.get(&worker)
+    }
+
+    /// The checkpoint that workers go on at; 0 if they begin.
+    pub fn checkpoint(&self) -> u64 {
+        self.inherited.as_ref().map_or(0, |(checkpoint, _)| *checkpoint)
+    }
 }
 
 /// Workers that have joined, for those that send to them.
@@ -30,6 +45,11 @@ pub struct Joined {
 pub struct Meters(Arc<Mutex<BTreeMap<VertexId, Vec<(WorkerId, Arc<Meter>)>>>>);
 
 impl Meters {
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn add(&self, vertex: VertexId, worker: WorkerId) -> Arc<Meter> {
         let meter = Arc::new(Meter::default());
         let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,11 +89,13 @@ pub struct Wires {
     id: WorkerId,
     own: Mailbox,
     flow: Flow,
+    /// How often each vertex has asked for what was saved.
+    asked: BTreeMap<VertexId, u32>,
 }
 
 impl Wires {
     pub fn new(roster: Arc<Roster>, id: WorkerId, own: Mailbox, flow: Flow) -> Self {
-        Wires { roster, id, own, flow }
+        Wires { roster, id, own, flow, asked: BTreeMap::new() }
     }
 }
 
@@ -97,5 +119,14 @@ impl Wiring for Wires {
 
     fn meter(&mut self, vertex: VertexId) -> Arc<Meter> {
         self.roster.meters.add(vertex, self.id)
+    }
+
+    fn saved(&mut self, vertex: VertexId) -> Option<Saved> {
+        let inherited = self.roster.inherited(self.id)?;
+        let asked = self.asked.entry(vertex).or_default();
+        let nth = *asked;
+        *asked += 1;
+        // A vertex that was not there before begins.
+        Some(Saved::new(inherited.parts.get(&vertex)?.clone(), nth))
     }
 }

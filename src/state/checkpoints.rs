@@ -168,8 +168,13 @@ impl Run {
         for checkpoint in manifests {
             self.store.delete(&self.manifest_path(checkpoint)).await?;
         }
-        let deleted = stream::iter(objects.iter().map(|path| self.store.delete(path))).buffer_unordered(AT_ONCE);
-        Ok(deleted.try_collect::<()>().await?)
+        let delete = |path: String| {
+            let store = self.store.clone();
+            async move { store.delete(&path).await }
+        };
+        // Made before they are run, so that the compiler sees that whoever waits for them can do so anywhere.
+        let deletes: Vec<_> = objects.into_iter().map(delete).collect();
+        Ok(stream::iter(deletes).buffer_unordered(AT_ONCE).try_collect::<()>().await?)
     }
 
     /// All objects of the run. What does not look like one of them is nobody's to delete.

@@ -11,7 +11,17 @@ use super::StoreError;
 
 /// Stores in memory, by name. They are global, because opening one again in the same process is to find what is in it;
 /// nothing but tests has use for them.
-static IN_MEMORY: Mutex<BTreeMap<String, Arc<InMemory>>> = Mutex::new(BTreeMap::new());
+static IN_MEMORY: Mutex<BTreeMap<String, Arc<dyn ObjectStore>>> = Mutex::new(BTreeMap::new());
+
+/// Has a store in memory be another one from now on; or forgets it.
+#[cfg(test)]
+pub fn replace_in_memory(name: &str, objects: Option<Arc<dyn ObjectStore>>) {
+    let mut all = IN_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    match objects {
+        Some(objects) => drop(all.insert(name.to_owned(), objects)),
+        None => drop(all.remove(name)),
+    }
+}
 
 /// Where objects are.
 #[derive(Debug)]
@@ -49,7 +59,7 @@ pub fn locate(url: &str) -> Result<Location, StoreError> {
         Written::Directory(path) => Ok(Location::Directory(path)),
         Written::Memory(name) => {
             let mut all = IN_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
-            let objects = Arc::clone(all.entry(name.to_owned()).or_default());
+            let objects = Arc::clone(all.entry(name.to_owned()).or_insert_with(|| Arc::new(InMemory::new())));
             Ok(Location::Objects(objects, String::new()))
         }
         Written::Cloud { scheme, feature, bucket, prefix } => {

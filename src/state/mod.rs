@@ -20,9 +20,13 @@ mod store;
 
 pub use checkpoints::{Run, Verified, new_run, runs, verify};
 pub use location::absolute_url;
+#[cfg(test)]
+pub use location::replace_in_memory;
 pub use manifest::{Manifest, SavedObject, SavedVertex, SavedWorker};
 pub use names::path_name;
-pub use snapshot::{Section, SnapshotWriter, read_section, verify_object};
+#[cfg(test)]
+pub use snapshot::verify_object;
+pub use snapshot::{Section, SnapshotWriter, read_section};
 pub use store::{Store, StoreError};
 
 /// State that cannot be saved, or what was saved and cannot be used.
@@ -53,6 +57,12 @@ pub enum StateError {
         /// The newest format that this program knows.
         known: u64,
     },
+    /// Another node, through which the store is reached, says that it fails.
+    #[error("{0}")]
+    Elsewhere(String),
+    /// What was to be stored could not be written down.
+    #[error("a snapshot cannot be written: {0}")]
+    Written(String),
     /// The system gives no random numbers.
     #[error("no random numbers: {0}")]
     Random(getrandom::Error),

@@ -14,6 +14,7 @@
 //! Numbers have the low byte first, sums are CRC-32. Parts are 0, a whole: its number; 1, a key group: its number; 2, a
 //! unit: its number (8); 3, a batch: vertex and number of its sender, link, number. What a part has no use for is 0.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
@@ -49,10 +50,16 @@ pub struct Section {
     pub checksum: u32,
 }
 
-/// Gathers what a worker saves.
+/// Sections that are shorter are copied behind each other, which costs less than to write each by itself.
+const SHORT: usize = 64 * 1024;
+
+/// Gathers what a worker saves. Long sections are not copied.
 #[derive(Debug)]
 pub struct SnapshotWriter {
-    bytes: Vec<u8>,
+    /// The object so far, piece by piece, but for what is open.
+    pieces: Vec<Bytes>,
+    open: Vec<u8>,
+    length: u64,
     sections: Vec<Section>,
 }
 
@@ -64,28 +71,43 @@ impl SnapshotWriter {
         bytes.extend_from_slice(&FORMAT.to_le_bytes());
         bytes.extend_from_slice(&worker.vertex.0.to_le_bytes());
         bytes.extend_from_slice(&worker.index.to_le_bytes());
-        SnapshotWriter { bytes, sections: Vec::new() }
+        SnapshotWriter { pieces: Vec::new(), open: bytes, length: HEAD as u64, sections: Vec::new() }
     }
 
     /// Adds a part of what is kept for a vertex.
-    pub fn section(&mut self, vertex: VertexId, part: Part, bytes: &[u8]) {
-        let (at, length) = (self.bytes.len() as u64, bytes.len() as u64);
-        self.bytes.extend_from_slice(bytes);
-        self.sections.push(Section { vertex, part, at, length, checksum: checksum(&[bytes]) });
+    pub fn section(&mut self, vertex: VertexId, part: Part, bytes: Bytes) {
+        let (at, length) = (self.length, bytes.len() as u64);
+        self.sections.push(Section { vertex, part, at, length, checksum: checksum(&[&bytes]) });
+        self.length += length;
+        if bytes.len() < SHORT {
+            self.open.extend_from_slice(&bytes);
+        } else {
+            self.close();
+            self.pieces.push(bytes);
+        }
     }
 
-    /// The object, and what is in it, in the order in which it was added.
-    pub fn finish(self) -> (Vec<u8>, Vec<Section>) {
-        let SnapshotWriter { mut bytes, sections } = self;
-        let table = bytes.len();
-        for section in &sections {
-            bytes.extend_from_slice(&entry(section));
+    /// The object in pieces, and what is in it, in the order in which it was added.
+    pub fn finish(mut self) -> (Vec<Bytes>, Vec<Section>) {
+        self.close();
+        let mut table = Vec::with_capacity(self.sections.len() * ENTRY + TAIL);
+        for section in &self.sections {
+            table.extend_from_slice(&entry(section));
         }
-        bytes.extend_from_slice(&(sections.len() as u64).to_le_bytes());
-        let sum = checksum(&[&bytes[..HEAD], &bytes[table..]]);
-        bytes.extend_from_slice(&sum.to_le_bytes());
-        bytes.extend_from_slice(END);
-        (bytes, sections)
+        table.extend_from_slice(&(self.sections.len() as u64).to_le_bytes());
+        // The head is at the front of the first piece.
+        let head = self.pieces.first().and_then(|piece| piece.get(..HEAD)).unwrap_or_default();
+        let sum = checksum(&[head, &table]);
+        table.extend_from_slice(&sum.to_le_bytes());
+        table.extend_from_slice(END);
+        self.pieces.push(table.into());
+        (self.pieces, self.sections)
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.open).into());
+        }
     }
 }
 
@@ -101,18 +123,20 @@ pub fn read_section<'a>(object: &'a [u8], section: &Section) -> Result<&'a [u8],
     if checksum(&[bytes]) == section.checksum { Ok(bytes) } else { Err(wrong("its sum is another")) }
 }
 
-/// What is in an object, when it is one and each of its bytes is as it was written. The bytes may be anybody's.
+/// As [`contents`], for tests that know whose it is.
 ///
 /// # Errors
-/// When it is no such object, or damaged; when it has a format of a later version.
+/// As there.
+#[cfg(test)]
 pub fn verify_object(bytes: &[u8]) -> Result<Vec<Section>, StateError> {
     contents(bytes).map(|(_, sections)| sections)
 }
 
-/// As [`verify_object`], and whose it is.
+/// What is in an object, and whose it is, when it is one and each of its bytes is as it was written. The bytes may be
+/// anybody's.
 ///
 /// # Errors
-/// As [`verify_object`].
+/// When it is no such object, or damaged; when it has a format of a later version.
 pub fn contents(bytes: &[u8]) -> Result<(WorkerId, Vec<Section>), StateError> {
     let wrong = |why: &str| StateError::damaged("the snapshot", why);
     let (head, body) = bytes.split_at_checked(HEAD).ok_or_else(|| wrong("it is too short"))?;

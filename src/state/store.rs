@@ -139,6 +139,11 @@ impl Store {
         Ok(Store { url: absolute_url(url)?.into(), prefix, place })
     }
 
+    /// Whether it is a directory of this host, which others may not see.
+    pub fn is_directory(&self) -> bool {
+        matches!(self.place, Place::Directory { .. })
+    }
+
     /// What opens the same store from every directory: an absolute path, or a URL.
     pub fn url(&self) -> &str {
         &self.url
@@ -150,7 +155,15 @@ impl Store {
     /// # Errors
     /// When the store fails. The object may be there all the same.
     pub async fn put(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-        self.write(path, bytes, PutMode::Overwrite).await.map(drop)
+        self.put_pieces(path, vec![bytes]).await
+    }
+
+    /// As [`put`](Store::put), with the bytes in pieces, which are not joined before.
+    ///
+    /// # Errors
+    /// As [`put`](Store::put).
+    pub async fn put_pieces(&self, path: &str, pieces: Vec<Bytes>) -> Result<(), StoreError> {
+        self.write(path, pieces.into_iter().collect(), PutMode::Overwrite).await.map(drop)
     }
 
     /// Puts an object there unless there is one, of which it tells. Of several who do so at once, one gets true.
@@ -158,14 +171,13 @@ impl Store {
     /// # Errors
     /// As [`put`](Store::put).
     pub async fn put_new(&self, path: &str, bytes: Bytes) -> Result<bool, StoreError> {
-        self.write(path, bytes, PutMode::Create).await
+        self.write(path, bytes.into(), PutMode::Create).await
     }
 
-    async fn write(&self, path: &str, bytes: Bytes, mode: PutMode) -> Result<bool, StoreError> {
+    async fn write(&self, path: &str, payload: PutPayload, mode: PutMode) -> Result<bool, StoreError> {
         let full = self.full(path)?;
-        let doing = Doing { what: "written", path, bytes: bytes.len() as u64 };
+        let doing = Doing { what: "written", path, bytes: payload.content_length() as u64 };
         let Some(objects) = self.objects(true, doing).await? else { return Err(StoreError::Missing(path.to_owned())) };
-        let payload = PutPayload::from_bytes(bytes.clone());
         let mut tried = 0;
         let put = doing.patiently(|| {
             tried += 1;
@@ -175,7 +187,8 @@ impl Store {
             Ok(_) => Ok(true),
             // An attempt that seemed to fail may have done it.
             Err(StoreError::Failed { source: object_store::Error::AlreadyExists { .. }, .. }) => {
-                Ok(tried > 1 && self.read(path, None, doing.bytes).await.is_ok_and(|there| there == bytes))
+                Ok(tried > 1
+                    && self.read(path, None, doing.bytes).await.is_ok_and(|there| there == Bytes::from(payload)))
             }
             Err(error) => Err(error),
         }

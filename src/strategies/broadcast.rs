@@ -28,6 +28,8 @@ impl<O: React<In: Record + Clone>> Strategy<O> for Broadcast {
         Ok(worker.operation.init())
     }
 
+    keeps_operation_state!();
+
     #[inline(always)]
     fn process<E: Emit<O::Out>>(
         &self,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::keyed_state::{merge_by_key, owner};
 use crate::codec::{Record, stable_hash};
 use crate::workflow::{
-    Cluster, Deployment, Emit, Flush, Gather, KeyedTable, LinkContext, Outbox, Result, Strategy, WorkerContext,
+    Cluster, Deployment, Emit, Flush, Gather, KeyedTable, LinkContext, Outbox, Rescale, Result, Strategy, WorkerContext,
 };
 
 /// Each sender combines the records of a key, for as long as it is busy, and sends the owner of the key one message in
@@ -60,6 +60,7 @@ impl<O: Gather> Strategy<O> for Combining {
     type Sender = Partials<O::Key, O::Partial>;
     type State = KeyedTable<O::Key, O::State>;
     const NAME: &'static str = "combining";
+    const RESCALE: Rescale = Rescale::Dealt;
 
     fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
         Ok(cluster.on_all_worker_cores())
@@ -104,6 +105,8 @@ impl<O: Gather> Strategy<O> for Combining {
     fn init(&self, _worker: &WorkerContext<'_, O>) -> Result<Self::State> {
         Ok(KeyedTable::new())
     }
+
+    keeps_keyed_table!();
 
     #[inline(always)]
     fn process<E: Emit<O::Out>>(

@@ -1,8 +1,9 @@
 //! One state a key, at the key's owner.
 
-use crate::codec::{KEY_GROUPS, Record, key_group};
+use crate::codec::{Record, key_group};
 use crate::workflow::{
-    Cluster, Deployment, Emit, Gather, Keyed, KeyedTable, LinkContext, Outbox, React, Result, Strategy, WorkerContext,
+    Cluster, Deployment, Emit, Gather, Keyed, KeyedTable, LinkContext, Outbox, React, Rescale, Result, Strategy,
+    WorkerContext, owner_of_group,
 };
 
 /// Sends each record to the worker that owns its key, which keeps a state for each key. A worker on each core.
@@ -28,7 +29,7 @@ pub struct KeyedState;
 /// Keys are owned by group, in ranges, so that a change of the number of workers moves whole ranges.
 #[inline(always)]
 pub(super) fn owner(hash: u64, workers: usize) -> usize {
-    (key_group(hash) as usize * workers) / KEY_GROUPS as usize
+    owner_of_group(key_group(hash), workers)
 }
 
 /// Lets an operation react to a record with the state of its key, which is made on first use.
@@ -69,6 +70,7 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
     type Sender = ();
     type State = KeyedTable<O::Key, O::State>;
     const NAME: &'static str = "keyed state";
+    const RESCALE: Rescale = Rescale::Dealt;
 
     fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
         Ok(cluster.on_all_worker_cores())
@@ -85,6 +87,8 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for KeyedState {
     fn init(&self, _worker: &WorkerContext<'_, O>) -> Result<Self::State> {
         Ok(KeyedTable::new())
     }
+
+    keeps_keyed_table!();
 
     #[inline(always)]
     fn process<E: Emit<O::Out>>(
@@ -113,7 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::codec::stable_hash;
+    use crate::codec::{KEY_GROUPS, stable_hash};
     use crate::strategies::tests::{count, counting, last_updates};
     use crate::testing::Simulation;
 

@@ -18,6 +18,52 @@
 //! the user has asked for a number of workers. The results of the others depend on who gets what, so they stay as they
 //! are.
 
+/// The hooks of strategies whose workers keep the state of their operation and nothing else.
+macro_rules! keeps_operation_state {
+    () => {
+        fn snapshot(
+            &self,
+            worker: &WorkerContext<'_, O>,
+            state: &mut Self::State,
+            snapshot: &mut crate::workflow::Snapshot,
+        ) -> Result<crate::workflow::Saving> {
+            worker.operation.snapshot(state, snapshot)?;
+            Ok(crate::workflow::Saving::Done)
+        }
+
+        fn restore(&self, worker: &WorkerContext<'_, O>, saved: &crate::workflow::Saved) -> Result<Self::State> {
+            worker.operation.restore(saved)
+        }
+
+        fn commit(
+            &self,
+            worker: &WorkerContext<'_, O>,
+            state: &mut Self::State,
+            commit: crate::workflow::Commit,
+        ) -> Result<()> {
+            worker.operation.commit(state, commit)
+        }
+    };
+}
+
+/// The hooks of strategies whose workers keep a table of keys and nothing else.
+macro_rules! keeps_keyed_table {
+    () => {
+        fn snapshot(
+            &self,
+            _worker: &WorkerContext<'_, O>,
+            states: &mut Self::State,
+            snapshot: &mut crate::workflow::Snapshot,
+        ) -> Result<crate::workflow::Saving> {
+            states.snapshot(snapshot)
+        }
+
+        fn restore(&self, _worker: &WorkerContext<'_, O>, saved: &crate::workflow::Saved) -> Result<Self::State> {
+            KeyedTable::restore(saved)
+        }
+    };
+}
+
 mod broadcast;
 mod chained;
 mod combining;

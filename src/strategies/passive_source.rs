@@ -34,6 +34,8 @@ impl<O: Passive<In: Record>> Strategy<O> for PassiveSource {
         Ok(worker.operation.init())
     }
 
+    keeps_operation_state!();
+
     fn process<E: Emit<O::Out>>(
         &self,
         worker: &WorkerContext<'_, O>,

@@ -63,6 +63,8 @@ impl<O: React<In: Record>> Strategy<O> for Rebalance {
         Ok(worker.operation.init())
     }
 
+    keeps_operation_state!();
+
     #[inline(always)]
     fn process<E: Emit<O::Out>>(
         &self,

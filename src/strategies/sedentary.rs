@@ -39,6 +39,8 @@ impl<O: React<In: Record>> Strategy<O> for Sedentary {
         Ok(worker.operation.init())
     }
 
+    keeps_operation_state!();
+
     #[inline(always)]
     fn process<E: Emit<O::Out>>(
         &self,

@@ -1,8 +1,8 @@
 //! Sources that are asked for records.
 
 use crate::workflow::{
-    Cluster, Deployment, Emit, LinkContext, Nothing, Origin, Out, OutPort, Outbox, Placed, Progress, Pull, Result,
-    Share, Source, Strategy, Stream, WorkerContext, WorkflowBuilder,
+    ByHand, Cluster, Deployment, Emit, LinkContext, Nothing, Origin, Out, OutPort, Outbox, Placed, Progress, Pull,
+    Rescale, Result, Saved, Saving, Share, Snapshot, Source, Strategy, Stream, WorkerContext, WorkflowBuilder,
 };
 
 /// Asks the source for records as long as those behind it have room. A source that can be split is read by a worker on
@@ -10,12 +10,18 @@ use crate::workflow::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamSource;
 
+/// The share of a worker.
+fn share<O>(worker: &WorkerContext<'_, O>) -> Share {
+    Share { index: worker.index, of: worker.workers.len() }
+}
+
 impl<O: Source> Strategy<O> for StreamSource {
     type Message = ();
     type Sender = ();
-    type State = O::Reader;
+    type State = ByHand<O::Reader>;
     const NAME: &'static str = "stream source";
     const ORIGIN: Origin = Origin::Produce;
+    const RESCALE: Rescale = Rescale::Dealt;
 
     fn deploy(&self, operation: &O, cluster: &Cluster) -> Result<Deployment> {
         Ok(if operation.splits() { cluster.on_all_worker_cores() } else { cluster.on_n(1) })
@@ -27,14 +33,28 @@ impl<O: Source> Strategy<O> for StreamSource {
         match record {}
     }
 
-    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::Reader> {
-        worker.operation.open(Share { index: worker.index, of: worker.workers.len() })
+    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<Self::State> {
+        worker.operation.open(share(worker)).map(ByHand)
+    }
+
+    fn snapshot(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        reader: &mut Self::State,
+        snapshot: &mut Snapshot,
+    ) -> Result<Saving> {
+        worker.operation.position(reader, snapshot)?;
+        Ok(Saving::Done)
+    }
+
+    fn restore(&self, worker: &WorkerContext<'_, O>, saved: &Saved) -> Result<Self::State> {
+        worker.operation.resume(share(worker), saved).map(ByHand)
     }
 
     fn process<E: Emit<O::Out>>(
         &self,
         _worker: &WorkerContext<'_, O>,
-        _reader: &mut O::Reader,
+        _reader: &mut Self::State,
         _message: (),
         _emit: &mut E,
         _peers: &mut Outbox<()>,
@@ -45,14 +65,14 @@ impl<O: Source> Strategy<O> for StreamSource {
     fn produce<E: Emit<O::Out>>(
         &self,
         worker: &WorkerContext<'_, O>,
-        reader: &mut O::Reader,
+        reader: &mut Self::State,
         budget: usize,
         emit: &mut E,
     ) -> Result<Pull> {
         worker.operation.read(reader, budget, emit)
     }
 
-    fn progress(&self, worker: &WorkerContext<'_, O>, reader: &O::Reader) -> Option<Progress> {
+    fn progress(&self, worker: &WorkerContext<'_, O>, reader: &Self::State) -> Option<Progress> {
         worker.operation.progress(reader)
     }
 }

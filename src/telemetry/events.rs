@@ -69,6 +69,15 @@ pub fn connection_refused(address: &dyn Display, reason: &str, detail: &str) {
     warn!(target: SAID, address = %address, reason, detail, "Refused a connection from {address}: {reason}: {detail}");
 }
 
+/// A peer was not let in, or did not want to, and so many others from its address since that was said last.
+pub fn connections_refused(address: &dyn Display, reason: &str, detail: &str, more: u64) {
+    if more == 0 {
+        return connection_refused(address, reason, detail);
+    }
+    let what = format_args!("Refused a connection from {address}: {reason}: {detail}; and {more} more");
+    warn!(target: SAID, address = %address, reason, detail, more, "{what}");
+}
+
 /// Another node has taken the name at the port mapper.
 pub fn name_lost(detail: &str) {
     warn!(target: SAID, detail, "This node can not be found by its name any more: {detail}");
@@ -104,6 +113,47 @@ pub fn cannot_grow(workflow: &str, node: &str, cause: &dyn Display) {
 pub fn checkpoint_skipped(workflow: &str, checkpoint: u64, cause: &dyn Display) {
     let message = format_args!("`{workflow}`: checkpoint {checkpoint} is skipped: {cause}");
     warn!(target: SAID, workflow, checkpoint, cause = %cause, "{message}");
+}
+
+/// A checkpoint could not be completed. The workflow goes on, and so do attempts.
+pub fn checkpoint_failed(workflow: &str, checkpoint: u64, cause: &dyn Display) {
+    let message = format_args!("`{workflow}`: checkpoint {checkpoint} failed: {cause}");
+    warn!(target: SAID, workflow, checkpoint, cause = %cause, "{message}");
+}
+
+/// Checkpoints that nobody needs any more could not be deleted.
+pub fn checkpoints_stay(workflow: &str, cause: &dyn Display) {
+    warn!(target: SAID, workflow, cause = %cause, "`{workflow}`: old checkpoints could not be deleted: {cause}");
+}
+
+/// What a master deploys cannot be written down, so a master that comes after it would not know.
+pub fn journal_fails(cause: &dyn Display) {
+    warn!(target: SAID, cause = %cause, "What runs cannot be written down for a master that goes on: {cause}");
+}
+
+/// A master goes on with what the one before it had not ended.
+pub fn goes_on(workflow: &str, run: &str) {
+    info!(target: SAID, workflow, run, "Going on with `{workflow}`, which the master before has not ended");
+}
+
+/// A savepoint is complete.
+pub fn saved(workflow: &str, savepoint: &str) {
+    info!(target: SAID, workflow, savepoint, "Saved `{workflow}`: go on with --from {savepoint}");
+}
+
+/// A workflow has failed, and will be started anew.
+pub fn recovering(workflow: &str, cause: &dyn Display) {
+    warn!(target: SAID, workflow, cause = %cause, "Recovering `{workflow}`: {cause}");
+}
+
+/// A workflow that has failed goes on, at this checkpoint or from its beginning.
+pub fn recovered(workflow: &str, checkpoint: Option<u64>) {
+    match checkpoint {
+        Some(checkpoint) => {
+            info!(target: SAID, workflow, checkpoint, "Recovered `{workflow}`, from checkpoint {checkpoint}");
+        }
+        None => info!(target: SAID, workflow, "Recovered `{workflow}`, from its beginning"),
+    }
 }
 
 /// All sources came to their end and the last record has been handled. The summary counts the records in and out of

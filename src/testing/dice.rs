@@ -3,7 +3,7 @@
 /// A generator of numbers, by the SplitMix64 method (Steele, Lea and Flood: Fast splittable pseudorandom number
 /// generators, OOPSLA 2014). Not for secrets.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     pub fn new(seed: u64) -> Self {

@@ -8,8 +8,8 @@ use super::dice::Dice;
 use super::network::{CREDITS, Network, SimulatedWiring};
 use crate::id::VertexId;
 use crate::workflow::{
-    Cluster, Error, Failure, Flush, Meter, NodeInfo, Opening, Origin, Pull, Result, Stage, StageFactory, Workers,
-    Workflow,
+    Cluster, Commit, Error, Failure, Flush, Meter, NodeInfo, Opening, Origin, Pull, Result, Stage, StageFactory,
+    Workers, Workflow,
 };
 
 /// How often a busy worker is flushed, in simulated time; as the runtime does.
@@ -347,7 +347,7 @@ impl Engine {
             Action::Finish(place) => {
                 let worker = &mut self.workers[place];
                 worker.phase = Phase::Finished;
-                worker.stage.finish().map_err(reason)
+                worker.stage.finish().and_then(|()| worker.stage.commit(Commit::End)).map_err(reason)
             }
         }
     }

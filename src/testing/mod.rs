@@ -12,6 +12,8 @@ mod run;
 mod simulation;
 
 pub use callbacks::{finish, merge, react, read_all};
+#[cfg(test)]
+pub(crate) use dice::Dice;
 pub use outcome::Outcome;
 pub use run::run;
 pub use simulation::Simulation;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::{NodeId, VertexId};
-use crate::workflow::{Batch, Gate, Meter, Post, Wiring, Workers};
+use crate::workflow::{Batch, Gate, Meter, Post, Saved, Wiring, Workers};
 
 /// Batches that may be under way in a channel; a sender that has more for it is given nothing to do meanwhile. As many
 /// as in the runtime.
@@ -149,5 +149,9 @@ impl Wiring for SimulatedWiring<'_> {
 
     fn meter(&mut self, vertex: VertexId) -> Arc<Meter> {
         Arc::clone(self.meters.entry(vertex).or_default())
+    }
+
+    fn saved(&mut self, _vertex: VertexId) -> Option<Saved> {
+        None
     }
 }

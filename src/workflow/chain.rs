@@ -9,7 +9,9 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::failure::Failure;
-use super::{Emit, Error, Flush, Graph, Grown, InPort, Meter, Operation, OutPort, Post, Result, Workers};
+use super::{
+    Commit, Emit, Error, Flush, Graph, Grown, InPort, Meter, Operation, OutPort, Post, Result, Saved, Snapshot, Workers,
+};
 use crate::id::{NodeId, VertexId};
 
 /// What stands before a point of a workflow.
@@ -146,6 +148,19 @@ pub trait Outlet<T>: Emit<T> + Send + 'static {
     /// Further workers have joined vertices, some of which it may send to.
     fn joined(&mut self, grown: &Grown);
 
+    /// Saves what the operations in it keep, in the order in which they were opened. Everything that had been emitted
+    /// has been flushed before.
+    ///
+    /// # Errors
+    /// When an operation cannot save its state.
+    fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure>;
+
+    /// Tells the operations in it that their effects are there to stay.
+    ///
+    /// # Errors
+    /// When an operation cannot bring them about.
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure>;
+
     /// Ends the operations in it and lets everything leave. Not called twice.
     ///
     /// # Errors
@@ -171,6 +186,9 @@ pub trait Wiring {
     fn post(&mut self, vertex: VertexId) -> Box<dyn Post>;
     /// The counters of a vertex.
     fn meter(&mut self, vertex: VertexId) -> Arc<Meter>;
+    /// What was saved for a vertex, if the worker is to go on with it. Asked once for each time that the vertex is
+    /// opened in the worker, in the order of [`Outlet::snapshot`].
+    fn saved(&mut self, vertex: VertexId) -> Option<Saved>;
 }
 
 impl<'a> Opening<'a> {
@@ -190,6 +208,10 @@ impl<'a> Opening<'a> {
 
     pub(super) fn meter(&mut self, vertex: VertexId) -> Arc<Meter> {
         self.wiring.meter(self.id(vertex))
+    }
+
+    pub(super) fn saved(&mut self, vertex: VertexId) -> Option<Saved> {
+        self.wiring.saved(self.id(vertex))
     }
 
     pub(super) fn wiring(&mut self) -> &mut dyn Wiring {
@@ -355,6 +377,14 @@ where
         self.next.joined(grown);
     }
 
+    fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        self.next.snapshot(snapshot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        self.next.commit(commit)
+    }
+
     fn finish(&mut self) -> Result<(), Failure> {
         self.next.finish()
     }
@@ -389,6 +419,14 @@ impl<T: 'static> Outlet<T> for Discard {
     }
 
     fn joined(&mut self, _grown: &Grown) {}
+
+    fn snapshot(&mut self, _snapshot: &mut Snapshot) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _commit: Commit) -> Result<(), Failure> {
+        Ok(())
+    }
 
     fn finish(&mut self) -> Result<(), Failure> {
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
-use super::{Emit, Flush, Grown, LinkContext, Operation, Outbox, Result, Strategy, Workers};
+use super::{Commit, Emit, Flush, Grown, LinkContext, Operation, Outbox, Result, Snapshot, Strategy, Workers};
 use crate::id::{NodeId, VertexId};
 
 /// Recipe: the sender's half of a vertex with workers of its own.
@@ -116,6 +116,15 @@ impl<S: Strategy<O>, O: Operation> Outlet<O::In> for Delivery<S, O> {
         let blame = Blame(self.vertex);
         self.strategy.on_workers_joined(link!(self), &mut self.sender);
         std::mem::forget(blame);
+    }
+
+    /// A sender has let go of all records, and what else it has is not saved.
+    fn snapshot(&mut self, _snapshot: &mut Snapshot) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _commit: Commit) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), Failure> {

@@ -82,6 +82,25 @@ pub enum Error {
         /// What happened.
         cause: Box<Error>,
     },
+    /// A deployment failed again and again.
+    #[error(
+        "{cause} (after {} restarts within {period} s; before that: {})", .before.len(), .before.join("; ")
+    )]
+    Restarts {
+        /// The time within which it was started anew so often, in seconds.
+        period: u64,
+        /// Why it was started anew, the oldest first.
+        before: Vec<String>,
+        /// What happened in the end.
+        cause: Box<Error>,
+    },
+    /// A deployment failed at its very end, of which no checkpoint knows. Some of its effects may be there already, so
+    /// it is not started anew: they would be there twice.
+    #[error("{cause} (at its end; its last checkpoint could not be stored, so what it has done may be incomplete)")]
+    Unsaved {
+        /// What happened.
+        cause: Box<Error>,
+    },
     /// A deployment was given up before it was complete.
     #[error("the deployment was aborted")]
     Aborted,

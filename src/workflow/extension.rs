@@ -2,8 +2,8 @@
 
 use super::operation::Progress;
 use super::{
-    Cluster, Deployment, Emit, Flush, Intake, LinkContext, NodeInfo, Operation, Origin, Outbox, Pull, Result, Strategy,
-    WorkerContext, Workers,
+    Cluster, Commit, Deployment, Emit, Flush, Intake, LinkContext, NodeInfo, Operation, Origin, Outbox, Pull, Rescale,
+    Result, Saved, Saving, Snapshot, Strategy, WorkerContext, Workers,
 };
 
 type Message<S, O> = <S as Strategy<O>>::Message;
@@ -45,6 +45,9 @@ pub trait Extension<O: Operation>: Clone + Send + Sync + 'static {
     type Base: Strategy<O>;
     /// The name shown in graphs.
     const NAME: &'static str;
+    /// See [`Strategy::RESCALE`]. That of the base is right as long as the hooks that are replaced do not choose
+    /// another owner for what was saved, so it has to be said.
+    const RESCALE: Rescale = Rescale::Refused;
 
     /// The strategy that is extended.
     fn base(&self) -> &Self::Base;
@@ -111,6 +114,27 @@ pub trait Extension<O: Operation>: Clone + Send + Sync + 'static {
     /// As there.
     fn init(&self, worker: &WorkerContext<'_, O>) -> Result<State<Self::Base, O>> {
         self.base().init(worker)
+    }
+
+    /// See [`Strategy::snapshot`].
+    ///
+    /// # Errors
+    /// As there.
+    fn snapshot(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut State<Self::Base, O>,
+        snapshot: &mut Snapshot,
+    ) -> Result<Saving> {
+        self.base().snapshot(worker, state, snapshot)
+    }
+
+    /// See [`Strategy::restore`].
+    ///
+    /// # Errors
+    /// As there.
+    fn restore(&self, worker: &WorkerContext<'_, O>, saved: &Saved) -> Result<State<Self::Base, O>> {
+        self.base().restore(worker, saved)
     }
 
     /// See [`Strategy::process`].
@@ -182,6 +206,7 @@ impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
     const NAME: &'static str = X::NAME;
     const ORIGIN: Origin = <X::Base as Strategy<O>>::ORIGIN;
     const PEERS: bool = <X::Base as Strategy<O>>::PEERS;
+    const RESCALE: Rescale = X::RESCALE;
 
     fn deploy(&self, operation: &O, cluster: &Cluster) -> Result<Deployment> {
         self.0.deploy(operation, cluster)
@@ -228,6 +253,23 @@ impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
 
     fn init(&self, worker: &WorkerContext<'_, O>) -> Result<Self::State> {
         self.0.init(worker)
+    }
+
+    fn snapshot(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        snapshot: &mut Snapshot,
+    ) -> Result<Saving> {
+        self.0.snapshot(worker, state, snapshot)
+    }
+
+    fn restore(&self, worker: &WorkerContext<'_, O>, saved: &Saved) -> Result<Self::State> {
+        self.0.restore(worker, saved)
+    }
+
+    fn commit(&self, worker: &WorkerContext<'_, O>, state: &mut Self::State, commit: Commit) -> Result<()> {
+        self.0.base().commit(worker, state, commit)
     }
 
     #[inline(always)]

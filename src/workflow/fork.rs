@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::chain::{Chain, Downstream, Opening, Outlet, Survey};
 use super::failure::Failure;
-use super::{Emit, Flush, Graph, Grown, OutPort, Result, batch_capacity};
+use super::{Commit, Emit, Flush, Graph, Grown, OutPort, Result, Snapshot, batch_capacity};
 use crate::id::VertexId;
 
 /// A recipe with its type erased.
@@ -22,6 +22,8 @@ trait BatchOutlet<T>: Send {
     fn settle(&mut self) -> Result<(), Failure>;
     fn flush(&mut self, due: Flush) -> Result<(), Failure>;
     fn joined(&mut self, grown: &Grown);
+    fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure>;
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure>;
     fn finish(&mut self) -> Result<(), Failure>;
 }
 
@@ -148,6 +150,14 @@ impl<T: Clone + Send + 'static> Outlet<T> for ForkOutlet<T> {
         self.branches.iter_mut().for_each(|branch| branch.joined(grown));
     }
 
+    fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        self.branches.iter_mut().try_for_each(|branch| branch.snapshot(snapshot))
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        self.branches.iter_mut().try_for_each(|branch| branch.commit(commit))
+    }
+
     fn finish(&mut self) -> Result<(), Failure> {
         self.branches.iter_mut().try_for_each(|branch| branch.finish())
     }
@@ -230,6 +240,14 @@ impl<O: Send + 'static> Outlet<O> for SplitOutlet<O> {
         self.branches.iter_mut().for_each(|branch| branch.joined(grown));
     }
 
+    fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        self.branches.iter_mut().try_for_each(|branch| branch.snapshot(snapshot))
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        self.branches.iter_mut().try_for_each(|branch| branch.commit(commit))
+    }
+
     fn finish(&mut self) -> Result<(), Failure> {
         self.branches.iter_mut().try_for_each(|branch| branch.finish())
     }
@@ -271,6 +289,14 @@ impl<T, N: Outlet<T>> BatchOutlet<T> for WholeOutlet<N> {
 
     fn joined(&mut self, grown: &Grown) {
         self.next.joined(grown);
+    }
+
+    fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        self.next.snapshot(snapshot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        self.next.commit(commit)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
@@ -325,6 +351,14 @@ impl<O: Send, P: OutPort<O>, N: Outlet<P::Record>> BatchOutlet<O> for OfPortOutl
 
     fn joined(&mut self, grown: &Grown) {
         self.next.joined(grown);
+    }
+
+    fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        self.next.snapshot(snapshot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        self.next.commit(commit)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {

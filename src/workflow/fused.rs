@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
-use super::{Emit, Error, Flush, Grown, Meter, React, Result};
+use super::{Commit, Emit, Error, Flush, Grown, Meter, React, Result, Snapshot};
 use crate::id::VertexId;
 
 /// How often an operation flushes while its worker is busy: soon enough for somebody who watches, seldom enough
@@ -41,7 +41,10 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
         // Dropped, too, when the operation cannot be prepared, whose error does not say where it comes from.
         let blame = Blame(vertex);
         let operation = self.operation.get()?;
-        let state = operation.init();
+        let state = match opening.saved(self.vertex) {
+            Some(saved) => operation.restore(&saved)?,
+            None => operation.init(),
+        };
         std::mem::forget(blame);
         Ok(FusedOutlet {
             next: self.down.open(opening)?,
@@ -127,7 +130,7 @@ impl<O: React, N: Outlet<O::Out>> Outlet<O::In> for FusedOutlet<O, N> {
                 self.flushed = now;
                 true
             }
-            Flush::End => true,
+            Flush::Barrier | Flush::End => true,
         };
         if wanted {
             let blame = Blame(self.vertex);
@@ -140,6 +143,23 @@ impl<O: React, N: Outlet<O::Out>> Outlet<O::In> for FusedOutlet<O, N> {
 
     fn joined(&mut self, grown: &Grown) {
         self.next.joined(grown);
+    }
+
+    fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
+        snapshot.of(self.vertex);
+        let blame = Blame(self.vertex);
+        let saved = self.operation.snapshot(&mut self.state, snapshot);
+        std::mem::forget(blame);
+        saved.map_err(|error| self.fail(error))?;
+        self.next.snapshot(snapshot)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        let blame = Blame(self.vertex);
+        let committed = self.operation.commit(&mut self.state, commit);
+        std::mem::forget(blame);
+        committed.map_err(|error| self.fail(error))?;
+        self.next.commit(commit)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {

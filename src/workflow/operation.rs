@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeyedTable, Result};
+use super::{Commit, KeyedTable, Result, Saved, Snapshot};
 use crate::codec::{Record, stable_hash};
 
 /// Where an operation puts the records that it produces.
@@ -84,7 +84,7 @@ pub trait Operation: Clone + Send + Sync + 'static {
 )]
 pub trait React: Operation {
     /// What is kept between records: per key with a keyed strategy, else per worker.
-    type State: Send + 'static;
+    type State: Record;
 
     /// The state before the first record.
     fn init(&self) -> Self::State;
@@ -116,6 +116,39 @@ pub trait React: Operation {
     /// An error fails the deployment.
     fn flush(&self, state: &mut Self::State) -> Result<()> {
         let _ = state;
+        Ok(())
+    }
+
+    /// Saves the state for a checkpoint: all records before it have been handled, and none after it. Strategies that
+    /// keep a state for each key save those themselves. The default saves it as a whole.
+    ///
+    /// An operation with effects outside (a file, a transaction) gets them ready here, so that what is saved can bring
+    /// them about whatever happens; and brings them about in [`commit`](React::commit), when the checkpoint is
+    /// complete.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn snapshot(&self, state: &mut Self::State, snapshot: &mut Snapshot) -> Result<()> {
+        snapshot.put(state)
+    }
+
+    /// Makes the state of what [`snapshot`](React::snapshot) has saved, in another worker, and perhaps on another node.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn restore(&self, saved: &Saved) -> Result<Self::State> {
+        Ok(saved.whole()?.unwrap_or_else(|| self.init()))
+    }
+
+    /// Effects up to a checkpoint, or all of them, are there to stay: no record before it will ever be handled again.
+    /// Called at the end, too, after [`finish`](React::finish), with checkpoints or without; and again for the same
+    /// checkpoint by a worker that has gone on with it. Strategies that keep a state for each key, or none, do not call
+    /// it.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn commit(&self, state: &mut Self::State, commit: Commit) -> Result<()> {
+        let _ = (state, commit);
         Ok(())
     }
 
@@ -207,7 +240,7 @@ pub trait Gather: Operation {
     /// Some records of one key in one.
     type Partial: Record;
     /// What the owner of a key keeps.
-    type State: Send + 'static;
+    type State: Record;
 
     /// Adds a record to the partials of its keys.
     fn gather(&self, record: Self::In, partials: &mut KeyedTable<Self::Key, Self::Partial>);
@@ -332,6 +365,31 @@ pub trait Source: Operation<In = Infallible> {
     fn progress(&self, reader: &Self::Reader) -> Option<Progress> {
         let _ = reader;
         None
+    }
+
+    /// Says where the reader is: what [`resume`](Source::resume) needs so that another one reads what this one has not
+    /// emitted, and nothing else. As [`Part::Unit`](crate::id::Part::Unit)s, each of which any worker may go on with,
+    /// numbered as no other worker's are; or with [`Snapshot::put`], which only a worker of the same number goes on
+    /// with.
+    ///
+    /// The default says nothing: a source that cannot go back. After a failure it is opened anew, and what it emits
+    /// from then on is all that is read.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn position(&self, reader: &mut Self::Reader, snapshot: &mut Snapshot) -> Result<()> {
+        let _ = (reader, snapshot);
+        Ok(())
+    }
+
+    /// Opens a share where readers were. With as many workers as before, `saved` is what the reader of this share has
+    /// said; else the units of all readers have been dealt out.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn resume(&self, share: Share, saved: &Saved) -> Result<Self::Reader> {
+        let _ = saved;
+        self.open(share)
     }
 }
 

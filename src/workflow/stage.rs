@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::fused::{BUSY_FLUSH, Counted};
 use super::operation::Progress;
 use super::{
-    Batch, Cluster, Deployment, Error, Flush, Gate, Grown, Intake, Messages, Meter, NodeInfo, Operation, Origin,
-    Outbox, Post, Pull, Result, Strategy, WorkerContext, Workers,
+    Batch, Cluster, Commit, Deployment, Error, Flush, Gate, Grown, Intake, Messages, Meter, NodeInfo, Operation,
+    Origin, Outbox, Post, Pull, Rescale, Result, Saving, Snapshot, Strategy, WorkerContext, Workers,
 };
 use crate::codec::CodecError;
 use crate::id::VertexId;
@@ -21,6 +21,8 @@ pub trait StageFactory: Send + Sync {
     fn origin(&self) -> Origin;
     /// Whether its workers send to each other.
     fn peers(&self) -> bool;
+    /// What becomes of what was saved when there are other workers.
+    fn rescale(&self) -> Rescale;
     /// Says which workers there are.
     ///
     /// # Errors
@@ -67,6 +69,17 @@ pub trait Stage: Send {
     /// # Errors
     /// When an operation or the strategy fails.
     fn flush(&mut self, due: Flush) -> Result<(), Failure>;
+    /// Saves what the worker keeps; first when everything before the checkpoint has left it, and again, with the same
+    /// snapshot, until it is done.
+    ///
+    /// # Errors
+    /// When an operation or the strategy fails.
+    fn snapshot(&mut self, snapshot: &mut Snapshot, first: bool) -> Result<Saving, Failure>;
+    /// Tells the operations that their effects are there to stay.
+    ///
+    /// # Errors
+    /// When an operation or the strategy fails.
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure>;
     /// Further workers have joined vertices: its own, or some that it sends to.
     ///
     /// # Errors
@@ -109,6 +122,10 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
         S::PEERS
     }
 
+    fn rescale(&self) -> Rescale {
+        S::RESCALE
+    }
+
     fn deploy(&self, cluster: &Cluster) -> Result<Deployment> {
         self.strategy.deploy(self.operation.as_given(), cluster)
     }
@@ -129,13 +146,18 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
         let operation = self.operation.get().map_err(fail)?;
         let outlet = self.down.open(opening).map_err(fail)?;
         let meter = opening.meter(self.vertex);
+        let saved = opening.saved(self.vertex);
         let wiring = opening.wiring();
         let workers = wiring.workers(vertex);
         let index = wiring.index();
         let peers =
             if S::PEERS { Outbox::new(workers.len(), wiring.post(vertex)) } else { Outbox::new(0, Box::new(Nowhere)) };
         let worker = WorkerContext { operation: &operation, workers: &workers, index };
-        let state = self.strategy.init(&worker).map_err(fail)?;
+        let state = match saved {
+            Some(saved) => self.strategy.restore(&worker, &saved),
+            None => self.strategy.init(&worker),
+        };
+        let state = state.map_err(fail)?;
         let strategy = self.strategy.clone();
         Ok(Box::new(RunningStage {
             running: Some((state, outlet)),
@@ -263,6 +285,19 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> Stage for RunningStage<S, 
         }
         self.peers.flush();
         self.outlet()?.flush(due)
+    }
+
+    fn snapshot(&mut self, snapshot: &mut Snapshot, first: bool) -> Result<Saving, Failure> {
+        if first {
+            self.outlet()?.snapshot(snapshot)?;
+            snapshot.of(self.vertex);
+        }
+        self.run(0, |strategy, worker, state, _, _| strategy.snapshot(worker, state, snapshot))
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        self.run(0, |strategy, worker, state, _, _| strategy.commit(worker, state, commit))?;
+        self.outlet()?.commit(commit)
     }
 
     fn joined(&mut self, grown: &Grown) -> Result<(), Failure> {

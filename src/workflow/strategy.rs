@@ -6,9 +6,10 @@ use super::chain::{Downstream, Upstream};
 use super::operation::Progress;
 use super::stage::StageRecipe;
 use super::{
-    Cluster, Deliver, Deployment, Emit, Graph, Intake, NodeInfo, Operation, Outbox, Pull, Result, Role, Workers,
+    Cluster, Commit, Deliver, Deployment, Emit, Graph, Intake, NodeInfo, Operation, Outbox, Pull, Result, Role, Saved,
+    Saving, Snapshot, Workers,
 };
-use crate::codec::Record;
+use crate::codec::{KEY_GROUPS, Record};
 use crate::id::{NodeId, VertexId};
 
 /// Where the records of a vertex come from, if not from links.
@@ -21,6 +22,13 @@ pub enum Origin {
     Produce,
     /// [`Strategy::listen`] takes them in, on a thread of its own.
     Listen,
+}
+
+/// The worker that owns a key group, of so many: workers own groups in ranges, so that a change of their number moves
+/// whole ranges.
+#[inline(always)]
+pub fn owner_of_group(group: u32, workers: usize) -> usize {
+    (group as usize * workers) / KEY_GROUPS as usize
 }
 
 /// What the hooks on the sender's side see.
@@ -69,8 +77,24 @@ pub enum Flush {
         /// Time since the worker started.
         now: Duration,
     },
+    /// A checkpoint: what was delivered before it must be received before it.
+    Barrier,
     /// No more records will come.
     End,
+}
+
+/// How what was saved is given to workers of another number than before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rescale {
+    /// It is not: each worker goes on with what the worker of its number has saved, and there have to be as many. A
+    /// vertex of which nothing was saved may have any number.
+    #[default]
+    Refused,
+    /// Key groups go to their owners, in ranges, as [`owner_of_group`](crate::workflow::owner_of_group) says; units are
+    /// dealt out. What was saved as a whole is refused.
+    Dealt,
+    /// Each worker is given all that was saved, and takes what it needs.
+    Given,
 }
 
 /// Distribution logic: where workers stand, who gets a record, what a worker does with it.
@@ -102,7 +126,7 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
     /// What a sender keeps between records, for example whose turn it is.
     type Sender: Send + 'static;
     /// What a worker keeps.
-    type State: Send + 'static;
+    type State: Record;
 
     /// The name shown in graphs.
     const NAME: &'static str;
@@ -111,6 +135,12 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
     /// Whether workers send messages to workers of the same vertex ([`process`](Strategy::process) and
     /// [`drain`](Strategy::drain) may then use their outbox).
     const PEERS: bool = false;
+    /// What becomes of what was saved when there are other workers.
+    ///
+    /// A workflow that goes on has workers of the same numbers, and nodes that come back under their names have the
+    /// numbers that they had, as long as the master lives. Who gets what may depend on these, and on nothing that a
+    /// node is started with.
+    const RESCALE: Rescale = Rescale::Refused;
 
     /// Says which workers there are. Runs once, on the master; must depend on its arguments alone.
     ///
@@ -157,7 +187,8 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
         outbox: &mut Outbox<Self::Message>,
     );
 
-    /// Lets go of what a sender has kept back. With [`Flush::End`] it must keep nothing.
+    /// Lets go of what a sender has kept back. With [`Flush::End`] and [`Flush::Barrier`] it must keep no record: what
+    /// a sender has is not saved.
     fn flush(
         &self,
         link: &LinkContext<'_, O>,
@@ -173,6 +204,42 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
     /// # Errors
     /// An error fails the deployment before it starts.
     fn init(&self, worker: &WorkerContext<'_, O>) -> Result<Self::State>;
+
+    /// Saves what a worker keeps: all messages before the checkpoint have been handled, and none after it. The default
+    /// saves the state as a whole.
+    ///
+    /// With [`Saving::More`] it is called again, between other calls, until it is done: what it saves later must be as
+    /// it was at the first call, as [`KeyedTable`](super::KeyedTable) sees to.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn snapshot(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        snapshot: &mut Snapshot,
+    ) -> Result<Saving> {
+        let _ = worker;
+        snapshot.put(state)?;
+        Ok(Saving::Done)
+    }
+
+    /// The state of a worker that goes on with what was saved; in place of [`init`](Strategy::init).
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn restore(&self, worker: &WorkerContext<'_, O>, saved: &Saved) -> Result<Self::State> {
+        saved.whole()?.map_or_else(|| self.init(worker), Ok)
+    }
+
+    /// Effects of the operation are there to stay; see [`React::commit`](super::React::commit).
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn commit(&self, worker: &WorkerContext<'_, O>, state: &mut Self::State, commit: Commit) -> Result<()> {
+        let _ = (worker, state, commit);
+        Ok(())
+    }
 
     /// Handles a message in a worker.
     ///

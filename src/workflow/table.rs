@@ -1,10 +1,17 @@
 //! A value for each key.
 
+mod encoding;
+mod groups;
+mod watch;
+
 use std::hash::Hash;
 
 use hashbrown::HashTable;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::codec::stable_hash;
+use self::watch::Watch;
+use super::{Result, Saved, Saving, Snapshot};
+use crate::codec::{Record, stable_hash};
 
 /// A hash table by [`stable_hash`], for strategies and for [`Gather`](super::Gather): what is looked up is described by
 /// its hash and a test, so that a key is made only when a new one is kept.
@@ -23,17 +30,23 @@ use crate::codec::stable_hash;
 /// }
 /// assert_eq!(counts.len(), 2);
 /// ```
-pub struct KeyedTable<K, V>(HashTable<(K, V)>);
+pub struct KeyedTable<K, V> {
+    table: HashTable<(K, V)>,
+    /// What is looked at when a key is not in the table; none if it was never saved.
+    watch: Option<Box<Watch<K, V>>>,
+    /// How many keys are there and not in the table.
+    aside: usize,
+}
 
 impl<K, V> Default for KeyedTable<K, V> {
     fn default() -> Self {
-        KeyedTable(HashTable::new())
+        KeyedTable { table: HashTable::new(), watch: None, aside: 0 }
     }
 }
 
 impl<K, V> std::fmt::Debug for KeyedTable<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyedTable").field("keys", &self.0.len()).finish()
+        f.debug_struct("KeyedTable").field("keys", &self.len()).finish()
     }
 }
 
@@ -46,13 +59,34 @@ impl<K, V> KeyedTable<K, V> {
     /// The value of the key that has this stable hash and passes the test. Expected constant time.
     #[inline(always)]
     pub fn find(&mut self, hash: u64, is: impl Fn(&K) -> bool) -> Option<&mut V> {
-        self.0.find_mut(hash, |(key, _)| is(key)).map(|(_, value)| value)
+        self.entry(hash, is, |(_, value)| value)
     }
 
     /// The key that has this stable hash and passes the test, and its value.
     #[inline(always)]
     pub fn find_key(&mut self, hash: u64, is: impl Fn(&K) -> bool) -> Option<(&K, &mut V)> {
-        self.0.find_mut(hash, |(key, _)| is(key)).map(|(key, value)| (&*key, value))
+        self.entry(hash, is, |(key, value)| (&*key, value))
+    }
+
+    /// A part of an entry. What is in the table costs nothing beside looking it up, whatever is saved; see [`Watch`].
+    /// The part is taken on either way by itself, so that the loop over records has nothing to do where they meet.
+    #[inline(always)]
+    fn entry<'a, R>(&'a mut self, hash: u64, is: impl Fn(&K) -> bool, part: impl Fn(&'a mut (K, V)) -> R) -> Option<R> {
+        match self.table.find_entry(hash, |(key, _)| is(key)) {
+            Ok(entry) => Some(part(entry.into_mut())),
+            Err(absent) => {
+                let watch = self.watch.as_deref_mut()?;
+                let mut nth = 0;
+                let bucket = loop {
+                    let (bucket, key) = watch.candidate(hash, nth)?;
+                    if is(key) {
+                        break bucket;
+                    }
+                    nth += 1;
+                };
+                watch.touch(absent.into_table(), &mut self.aside, hash, bucket).map(part)
+            }
+        }
     }
 
     /// Adds a key that is not there, with its stable hash. Amortised constant time.
@@ -62,64 +96,112 @@ impl<K, V> KeyedTable<K, V> {
     where
         K: Hash,
     {
-        let (key, value) = self.0.insert_unique(hash, (key, value), |(key, _)| stable_hash(key)).into_mut();
+        let (key, value) = match &mut self.watch {
+            None => self.table.insert_unique(hash, (key, value), |(key, _)| stable_hash(key)).into_mut(),
+            Some(watch) => watch.insert(&mut self.table, &mut self.aside, hash, (key, value)),
+        };
         (&*key, value)
     }
 
     /// The number of keys.
     #[inline]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.table.len() + self.aside
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// All keys and values, in no order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        self.0.iter_mut().map(|(key, value)| (&*key, value))
+        self.settle();
+        self.table.iter_mut().map(|(key, value)| (&*key, value))
     }
 
     /// Takes all keys and values out, in no order; the table keeps its memory.
     pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> {
-        self.0.drain()
+        self.settle();
+        self.table.drain()
+    }
+
+    /// Brings all keys to one place.
+    fn settle(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.settle(&mut self.table, &mut self.aside);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+        self.table.iter().chain(self.watch.iter().flat_map(|watch| watch.table().iter()))
+    }
+}
+
+impl<K: Record + Hash, V: Record> KeyedTable<K, V> {
+    /// Saves a slice of all keys and values, by key group, as they were at the first call for this snapshot. Between
+    /// two calls, anything may be done to the table: what is not saved yet is, before it is changed. A group that has
+    /// not changed since the checkpoint that the snapshot is based on is kept from there.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    pub fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<Saving> {
+        let new = || Box::new(Watch::new(stable_hash, |to, group, (key, value), room| to.add(group, key, value, room)));
+        self.watch.get_or_insert_with(new).save(&mut self.table, &mut self.aside, snapshot)
+    }
+
+    /// A table of what was saved.
+    ///
+    /// # Errors
+    /// When the bytes are not those of such keys and values.
+    pub fn restore(saved: &Saved) -> Result<Self> {
+        let mut table = KeyedTable::new();
+        let keys = saved.groups().map(|(_, bytes)| encoding::count(bytes)).sum();
+        table.table.reserve(keys, |(key, _)| stable_hash(key));
+        for (_, bytes) in saved.groups() {
+            encoding::read(bytes, |key: K, value: V| {
+                table.table.insert_unique(stable_hash(&key), (key, value), |(key, _)| stable_hash(key));
+            })?;
+        }
+        Ok(table)
+    }
+}
+
+/// As a list of keys and values, for a strategy that keeps a table beside other things.
+impl<K: Serialize, V: Serialize> Serialize for KeyedTable<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(Exact { entries: self.iter(), left: self.len() })
+    }
+}
+
+/// Says how many entries there are, as formats want to know before the first.
+struct Exact<I> {
+    entries: I,
+    left: usize,
+}
+
+impl<I: Iterator> Iterator for Exact<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.left = self.left.saturating_sub(1);
+        self.entries.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<'de, K: Deserialize<'de> + Hash, V: Deserialize<'de>> Deserialize<'de> for KeyedTable<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = KeyedTable::new();
+        for (key, value) in Vec::<(K, V)>::deserialize(deserializer)? {
+            table.insert(stable_hash(&key), key, value);
+        }
+        Ok(table)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    #[test]
-    fn a_table_keeps_the_values_of_many_keys() {
-        let mut table = KeyedTable::new();
-        for _ in 0..3 {
-            for key in 0..20_000u64 {
-                let hash = stable_hash(&key);
-                match table.find_key(hash, |other| *other == key) {
-                    Some((_, count)) => *count += 1,
-                    None => assert_eq!(table.insert(hash, key, 1), (&key, &mut 1)),
-                }
-            }
-        }
-        assert_eq!(table.len(), 20_000);
-        assert_eq!(table.iter_mut().filter(|(_, count)| **count == 3).count(), 20_000);
-        let taken: HashMap<u64, i32> = table.drain().collect();
-        assert_eq!(taken, (0..20_000).map(|key| (key, 3)).collect());
-        assert!(table.is_empty() && table.find(stable_hash(&7u64), |_| true).is_none());
-    }
-
-    #[test]
-    fn keys_with_one_hash_are_different_keys() {
-        let mut table = KeyedTable::new();
-        table.insert(1, "a", 10);
-        table.insert(1, "b", 20);
-        assert_eq!(table.find(1, |key| *key == "a"), Some(&mut 10));
-        assert_eq!(table.find_key(1, |key| *key == "b"), Some((&"b", &mut 20)));
-        assert_eq!(table.find(1, |key| *key == "c"), None);
-    }
-}
+mod tests;

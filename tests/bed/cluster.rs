@@ -23,6 +23,9 @@ pub const FED: usize = 4;
 /// What nodes leave on the disks that they run on, apart from what was there: nothing but the counts.
 const COUNTS: &str = "counts.tsv";
 
+/// No checkpoints, unless an option says so.
+pub const ONCE: &str = "SKITTER_CHECKPOINT_INTERVAL=off";
+
 /// Where nodes keep their state: directories stay.
 const STATE: &str = ".local";
 
@@ -104,9 +107,9 @@ impl Cluster {
         worker
     }
 
-    /// Starts a master called `m` on a host.
+    /// Starts a master called `m` on a host. A failure is the end, unless it is told to take checkpoints.
     pub fn master(&self, host: &str, arguments: &[&str]) -> Program {
-        let start = ["/tmp/skitter", "master", "start", "--name", "m", "--cookie-file", "/tmp/cookie"];
+        let start = ["env", ONCE, "/tmp/skitter", "master", "start", "--name", "m", "--cookie-file", "/tmp/cookie"];
         self.bed.start(host, &[&start, arguments].concat())
     }
 

@@ -10,4 +10,5 @@ mod deploy;
 mod faults;
 mod itself;
 mod program;
+mod recovery;
 mod words;

@@ -12,6 +12,7 @@ mod faults;
 mod graphs;
 mod outside;
 mod placement;
+mod recovery;
 mod runtime;
 mod strategies;
 mod strategy_of_a_user;

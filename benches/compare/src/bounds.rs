@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::figures::checkpoints::{Checkpointed, LOADS};
 use crate::figures::nodes::Nodes;
 use crate::figures::{self, Distribution, Skew, SlowSink};
 use crate::jobs::Job;
@@ -68,6 +69,28 @@ pub fn all(results: &Results) -> Vec<Bound> {
     bounds.extend(start(results));
     bounds.extend(cluster(results));
     bounds.extend(results.nodes.iter().flat_map(nodes));
+    bounds.extend(checkpoints(results));
+    bounds
+}
+
+/// What checkpoints cost, and how long a worker pauses for them.
+fn checkpoints(results: &Results) -> Vec<Bound> {
+    let mut bounds = Vec::new();
+    for load in LOADS {
+        let of = |with: bool, figure: fn(&Checkpointed) -> f64| median(results.checkpointed(load, with).map(figure));
+        let rates = of(false, Checkpointed::rate).zip(of(true, Checkpointed::rate));
+        let pauses = of(false, |run| run.longest_pause_ms).zip(of(true, |run| run.longest_pause_ms));
+        let Some(((without, with), (before, pause))) = rates.zip(pauses) else { continue };
+        let (row, cost) = (format!("checkpoints, {}", load.name), 1.0 - with / without);
+        let reached = format!("{:.1} % ({without:.1} M/s without, {with:.1} M/s with)", 100.0 * cost);
+        let what = format!("cost of one each {} s", load.every / 1000);
+        let to_reach = format!("< {:.0} %", 100.0 * load.most_cost);
+        bounds.push(bound(&row, &what, to_reach, reached, cost < load.most_cost));
+        if let Some(most) = load.most_pause {
+            let reached = format!("{pause:.1} ms (without {before:.1} ms)");
+            bounds.push(bound(&row, "longest pause of a worker", format!("< {most} ms"), reached, pause < most));
+        }
+    }
     bounds
 }
 

@@ -115,6 +115,15 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         parts: usize,
     },
+    /// Add numbers up by key once, with checkpoints or without, and print what was measured as one line of JSON
+    #[cfg(feature = "skitter")]
+    Checkpoints(figures::checkpoints::Order),
+    /// Save and restore the table of one worker and print what was measured as one line of JSON
+    #[cfg(feature = "skitter")]
+    Slices {
+        #[arg(long, default_value_t = 5_000_000)]
+        keys: u64,
+    },
     /// Measure all rows and print tables
     Table(plan::Plan),
     /// Print the tables of results that `table --output` wrote
@@ -141,6 +150,10 @@ fn main() -> ExitCode {
         Command::Skew { distribution, input } => skitter_engine::skew::measure(&input, distribution).and_then(print),
         #[cfg(feature = "skitter")]
         Command::Memory { sink, input, parts } => skitter_engine::memory::measure(&input, sink, parts).and_then(print),
+        #[cfg(feature = "skitter")]
+        Command::Checkpoints(order) => skitter_engine::checkpoints::measure(&order).and_then(print),
+        #[cfg(feature = "skitter")]
+        Command::Slices { keys } => skitter_engine::slices::measure(keys).and_then(print),
         Command::Table(plan) => plan::run(&plan),
         Command::Show { results, into } => plan::show(&results, into.as_deref()),
     };

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::figures::checkpoints::{Checkpointed, LOADS};
 use crate::figures::nodes::{MANY, Nodes};
 use crate::figures::{Distribution, SKEW_EXPONENT, SKEW_WORKERS, Skew, SlowSink};
 use crate::jobs::THREADS;
@@ -34,6 +35,7 @@ pub fn render(results: &Results) -> String {
     }
     skew(&mut text, results);
     memory(&mut text, results);
+    checkpoints(&mut text, results);
     nodes(&mut text, results);
     text
 }
@@ -147,6 +149,34 @@ fn memory(text: &mut String, results: &Results) {
         let (millions, seconds, growth) = (worst.records as f64 / 1e6, worst.seconds, worst.growth_mb());
         let marks = [at(0.25), at(0.5), at(0.75), at(1.0)].join(", ");
         let _ = writeln!(text, "| {name} | {millions:.1} | {seconds:.1} | {peak:.0} | {growth:.1} | {marks} |");
+    }
+}
+
+fn checkpoints(text: &mut String, results: &Results) {
+    if results.checkpoints.is_empty() {
+        return;
+    }
+    *text += "\n### checkpoints: J3, when all keys are there\n\n\
+              | keys | a checkpoint each | M records/s | min–max | CPU ms per M records | peak MB | longest pause ms | min–max \
+              | a checkpoint takes ms |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+    for (load, with) in LOADS.iter().flat_map(|load| [(load, false), (load, true)]) {
+        let of = |figure: fn(&Checkpointed) -> f64| spread(results.checkpointed(*load, with).map(figure));
+        let (Some(rate), Some(cpu), Some(peak), Some(pause)) = (
+            of(Checkpointed::rate),
+            of(Checkpointed::cpu_ms),
+            of(|run| run.peak_rss_mb),
+            of(|run| run.longest_pause_ms),
+        ) else {
+            continue;
+        };
+        let every = if with { format!("{} s", load.every / 1000) } else { "–".to_owned() };
+        let took = median(results.checkpointed(*load, with).flat_map(|run| run.checkpoints.iter().copied()));
+        let took = took.map_or("–".to_owned(), |took| format!("{took:.0}"));
+        let _ = writeln!(
+            text,
+            "| {} | {every} | {:.1} | {:.1}–{:.1} | {:.1} | {:.0} | {:.1} | {:.1}–{:.1} | {took} |",
+            load.name, rate.median, rate.min, rate.max, cpu.median, peak.max, pause.median, pause.min, pause.max
+        );
     }
 }
 

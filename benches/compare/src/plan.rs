@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 
 use crate::engines::Engine;
+use crate::figures::checkpoints::{Checkpointed, LOADS};
 use crate::figures::nodes::Nodes;
 use crate::figures::{self, Distribution, SKEW_EXPONENT, SlowSink, Start};
 use crate::generate::{Text, generate};
@@ -69,6 +70,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
         memory: Vec::new(),
         start: None,
         nodes: None,
+        checkpoints: Vec::new(),
     };
     for row in rows {
         for case in row.cases() {
@@ -78,6 +80,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
             Row::Skew => results.skew = plan.skew()?,
             Row::Memory => results.memory = plan.memory()?,
             Row::Start => results.start = Some(plan.start()?),
+            Row::Checkpoints => results.checkpoints = plan.checkpoints()?,
             Row::Nodes => results.nodes = Some(plan.nodes()?),
             _ => {}
         }
@@ -198,6 +201,33 @@ impl Plan {
             }
         }
         Ok(rounds)
+    }
+
+    /// All rounds of `checkpoints`, each load with and without in turn.
+    fn checkpoints(&self) -> Result<Vec<Checkpointed>, String> {
+        let store = self.data.join("checkpoints");
+        let mut runs: Vec<Checkpointed> = Vec::new();
+        for (round, load) in (0..=self.runs).flat_map(|round| LOADS.map(|load| (round, load))) {
+            for every in [None, Some(load.every)] {
+                let mut command = this("checkpoints")?;
+                command.args(["--keys", &load.keys.to_string(), "--records", &load.records.to_string()]);
+                command.arg("--store").arg(&store);
+                if let Some(every) = every {
+                    command.args(["--every", &every.to_string()]);
+                }
+                let run: Checkpointed = execute(command)?;
+                let (name, rate, pause) = (load.name, run.rate(), run.longest_pause_ms);
+                eprintln!("checkpoints {name} {every:?}: {rate:.1} M/s, longest pause {pause:.1} ms, round {round}");
+                let mut others = runs.iter().filter(|first| first.keys == run.keys);
+                if let Some(first) = others.find(|first| first.checksum != run.checksum) {
+                    return Err(format!("checkpoints: {} is not {}", run.checksum, first.checksum));
+                }
+                if round > 0 {
+                    runs.push(run);
+                }
+            }
+        }
+        Ok(runs)
     }
 
     /// The program `skitter`.

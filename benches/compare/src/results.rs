@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::Bound;
+use crate::figures::checkpoints::{Checkpointed, Load};
 use crate::figures::nodes::Nodes;
 use crate::figures::{Distribution, Memory, Skew, SlowSink, Start};
 use crate::machine::Machine;
@@ -27,6 +28,8 @@ pub struct Results {
     pub start: Option<Start>,
     #[serde(default)]
     pub nodes: Option<Nodes>,
+    #[serde(default)]
+    pub checkpoints: Vec<Checkpointed>,
 }
 
 impl Results {
@@ -62,6 +65,11 @@ impl Results {
     /// The runs of `skew` with this distribution.
     pub fn skewed(&self, distribution: Distribution) -> impl Iterator<Item = &Skew> {
         self.skew.iter().filter(move |skew| skew.distribution == distribution)
+    }
+
+    /// The runs of `checkpoints` under this load, with checkpoints or without.
+    pub fn checkpointed(&self, load: Load, with: bool) -> impl Iterator<Item = &Checkpointed> {
+        self.checkpoints.iter().filter(move |run| run.keys == load.keys && run.every.is_some() == with)
     }
 
     /// The runs of `memory` with this sink.

@@ -23,6 +23,8 @@ pub enum Row {
     Memory,
     /// Start and end of a process.
     Start,
+    /// J3 with checkpoints, and with many keys.
+    Checkpoints,
     /// Jobs over two processes.
     Cluster,
     /// Nodes of a cluster that are started, deployed on, idle, killed and frozen.
@@ -76,7 +78,7 @@ impl Row {
             Row::Cluster => {
                 [Row::J1a, Row::J1b, Row::J3, Row::J4].iter().flat_map(|row| row.cases()).map(Case::in_two).collect()
             }
-            Row::Skew | Row::Memory | Row::Start | Row::Nodes => Vec::new(),
+            Row::Skew | Row::Memory | Row::Checkpoints | Row::Start | Row::Nodes => Vec::new(),
         }
     }
 }

@@ -3,12 +3,14 @@
 //! The operations are written as a user would write them who wants the last bit of speed: a key that carries its hash,
 //! and a sink that is chained to the keyed stage.
 
+pub mod checkpoints;
 mod columns;
 mod latency;
 pub mod memory;
 pub mod node;
 mod numbers;
 pub mod skew;
+pub mod slices;
 mod words;
 
 use skitter::prelude::WorkflowBuilder;

@@ -152,6 +152,9 @@ impl Agent {
 
     /// The answer, if it is there at once.
     fn asked(&mut self, request: Request) -> Option<Answer> {
+        if let Err(why) = request.check() {
+            return Some(Answer::Failed { why });
+        }
         match request {
             Request::Look { name } => Some(look::look(&name).unwrap_or_else(|error| failed(&error))),
             Request::Lock { name, holder } => Some(self.lock(&name, &holder)),

@@ -1,7 +1,7 @@
 //! Starts and stops workers, by the commands that a user would use.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn show_output(name: &str, logs: &Path) {
     let Ok(place) = Place::of(WORKER_MODE, name) else { return };
     let link = logs.join(format!("{name}.out"));
     // Whoever looks there can do without.
-    let _ = fs::create_dir_all(logs);
+    let _ = DirBuilder::new().recursive(true).mode(0o700).create(logs);
     let _ = fs::remove_file(&link);
     let _ = symlink(place.log(), link);
 }

@@ -6,6 +6,7 @@ use crate::cli::app::App;
 use crate::cli::config::{Choice, ConfigError};
 use crate::cli::entry::WorkflowEntry;
 use crate::cli::failure::Failure;
+use crate::runtime::From;
 use crate::telemetry::events;
 use crate::workflow::{Error, Workflow};
 
@@ -19,6 +20,16 @@ pub struct Deploy {
     /// Start without a workflow and stay up [env: SKITTER_NO_DEPLOY] [default: false]
     #[arg(long, conflicts_with_all = ["deploy", "arguments"])]
     no_deploy: bool,
+
+    /// Go on from a savepoint, as it was told: [STORE/]WORKFLOW/RUN/CHECKPOINT; or from `latest`, the newest checkpoint
+    /// of the workflow in the checkpoint store [default: the beginning]
+    #[arg(long, value_name = "SAVEPOINT", conflicts_with = "no_deploy", env = "SKITTER_FROM", hide_env_values = true)]
+    from: Option<String>,
+
+    /// With --from: leave state behind that does not fit the workflow any more [default: false]
+    #[arg(long, env = "SKITTER_ALLOW_DROPPED_STATE", hide_env_values = true)]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    allow_dropped_state: bool,
 
     /// Arguments of the workflow; `-- --help` describes them
     #[arg(last = true, value_name = "ARGUMENTS")]
@@ -36,7 +47,15 @@ impl Deploy {
             return Err(Failure::Usage("--deploy and --no-deploy exclude each other".to_owned()));
         }
         let arguments = if self.arguments.is_empty() { other.arguments } else { self.arguments };
-        Ok(Deploy { deploy, no_deploy, arguments })
+        let from = self.from.or(other.from);
+        let allow_dropped_state = self.allow_dropped_state || other.allow_dropped_state;
+        Ok(Deploy { deploy, no_deploy, from, allow_dropped_state, arguments })
+    }
+
+    /// What it goes on at, if not at its beginning.
+    pub fn from(&self) -> Option<From> {
+        let (what, drop_unfit) = (self.from.clone()?, self.allow_dropped_state);
+        Some(From { what, drop_unfit })
     }
 
     /// What the options say.

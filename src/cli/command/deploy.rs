@@ -21,7 +21,7 @@ use super::start;
 use crate::actor::Executor;
 use crate::cli::app::App;
 use crate::cli::build;
-use crate::cli::config::{ConfigError, Count, LogFiles, Port, Seconds, Settings};
+use crate::cli::config::{ConfigError, Count, Interval, LogFiles, Port, Seconds, Settings};
 use crate::cli::failure::Failure;
 use crate::cli::rollout::{Entry, Failed, Fleet, Plan, Screen};
 use crate::hosts::{Packing, Parcel, files_in, packing};
@@ -224,10 +224,14 @@ pub fn run(app: &App, deploy: Rollout, general: &General) -> Result<(), Failure>
         let shown = fleet.show(&executor, screen, deploy.no_shutdown_with_master, ended).map_err(Failure::Start)?;
         let stop_with_workers = settings.shutdown_with_workers.unwrap_or(false);
         let workflow = entry.map(|entry| (entry.name.to_owned(), arguments));
-        let options = MasterOptions { workers, deploy: workflow, stop_with_workers };
+        let recovery_wait = settings.recovery_wait();
+        let (from, go_on) = (deploy.choice.from(), false);
+        let options = MasterOptions { workers, deploy: workflow, stop_with_workers, from, go_on, recovery_wait };
         let mut show = start::progress(&settings, log);
         let watch = show.as_mut().map(|show| show as Watch<'_>);
-        let settings = node::settings(&settings, name)?;
+        let checkpoints = settings.checkpoints(Interval::CLUSTER)?;
+        let mut settings = node::settings(&settings, name)?;
+        settings.runtime.checkpoints = checkpoints;
         let result =
             master::run(settings, Arc::new(app.clone()), options, &mut managed.signals, &mut managed.console, watch);
         drop(tell_end);
@@ -286,6 +290,8 @@ impl Rollout {
         let files = self.directory.as_deref().filter(|_| !self.dry_run).map(files).transpose()?;
         let build = build::fingerprint().map_err(Failure::Start)?;
         let cookie = node::cookie(settings.cookie.as_ref(), std::env::home_dir().as_deref())?;
+        // What is wrong with files here is told before workers run.
+        node::credentials(settings)?;
         let cookie = cookie.text().ok_or_else(|| ConfigError::At {
             at: "the cookie".to_owned(),
             reason: "it is not UTF-8, so it cannot be handed to hosts".to_owned(),
@@ -328,6 +334,11 @@ impl Rollout {
         }
         let mut add =
             |option: &str, value: Option<String>| arguments.extend(value.map(|value| format!("{option}={value}")));
+        // The files are those of each host, as the paths say there.
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        add("--tls-cert", path(&settings.tls_cert));
+        add("--tls-key", path(&settings.tls_key));
+        add("--tls-ca", path(&settings.tls_ca));
         add("--cores", settings.cores.map(|Count(cores)| cores.to_string()));
         add("--threads", settings.threads.map(|Count(threads)| threads.to_string()));
         add("--log-level", settings.log_level.and_then(name_of));

@@ -11,7 +11,7 @@ use super::manage::{self, Deploying, Manage};
 use super::saving::Saving;
 use super::start::{self, Managed};
 use crate::cli::app::App;
-use crate::cli::config::{Name, Settings};
+use crate::cli::config::{Interval, Name, Settings};
 use crate::cli::failure::Failure;
 use crate::node;
 use crate::workflow::Error;
@@ -20,7 +20,7 @@ use crate::workflow::Error;
 pub const MODE: &str = "local";
 
 /// The name of a local node that is given none.
-const LOCAL: &str = "skitter_local";
+pub const LOCAL: &str = "skitter_local";
 
 /// Run a workflow in this process, which talks to no other node
 #[derive(Debug, clap::Args)]
@@ -101,7 +101,7 @@ pub fn run(app: &App, local: Local, general: &General) -> Result<(), Failure> {
     }
     start::with_log(&settings, None, |log| {
         let workflow = match entry {
-            Some(entry) => Some((entry.name, deploy.build(app, "local", entry)?)),
+            Some(entry) => Some((entry.name, deploy.build(app, "local", entry)?, deploy.from())),
             None => None,
         };
         let mut managed = start::manage(app, general, &settings, MODE, known_as, log)?;
@@ -109,8 +109,9 @@ pub fn run(app: &App, local: Local, general: &General) -> Result<(), Failure> {
         let watch = show.as_mut().map(|show| show as node::local::Watch<'_>);
         let failing = entry.map_or("", |entry| entry.name);
         let Managed { signals, console, .. } = &mut managed;
-        let ended =
-            node::local::run(cores::runtime(&settings), Arc::new(app.clone()), workflow, signals, console, watch);
+        let mut runtime = cores::runtime(&settings);
+        runtime.checkpoints = settings.checkpoints(Interval::LOCAL)?;
+        let ended = node::local::run(runtime, Arc::new(app.clone()), workflow, signals, console, watch);
         ended.map_err(|source| if closed(&source) { Failure::OutputClosed } else { choice::failed(failing, source) })
     })
 }

@@ -30,7 +30,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 const KILLED: Duration = Duration::from_secs(10);
 
 /// Beyond the time that a node was given: for its answer.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// What can be done with any node.
 #[derive(Debug, Subcommand)]
@@ -155,6 +155,18 @@ pub struct Graph {
 
     #[command(flatten)]
     node: Named,
+}
+
+impl Listed {
+    /// The name of the node, if it is said.
+    pub fn name(&self) -> Option<Name> {
+        self.node.name.clone()
+    }
+
+    /// Whether it is shown as JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
 }
 
 impl Named {

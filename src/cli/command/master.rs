@@ -15,7 +15,8 @@ use super::saving::Saving;
 use super::start;
 use super::worker::WORKER;
 use crate::cli::app::App;
-use crate::cli::config::{ConfigError, Name, Settings};
+use crate::cli::config::{ConfigError, Interval, Name, Settings};
+use crate::cli::daemon;
 use crate::cli::failure::Failure;
 use crate::cli::worker_file;
 use crate::id::{InvalidAddress, NodeAddress};
@@ -74,6 +75,10 @@ pub struct Start {
     /// Stop, with exit status 4, when a worker goes away [env: SKITTER_SHUTDOWN_WITH_WORKERS] [default: false]
     #[arg(long)]
     shutdown_with_workers: bool,
+
+    /// Go on with what a master of this name had not ended when it died; `restart` does that [default: false]
+    #[arg(long, env = daemon::GO_ON, hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    go_on: bool,
 
     #[command(flatten)]
     node: Node,
@@ -135,10 +140,14 @@ pub fn run(app: &App, master: Master, general: &General) -> Result<(), Failure> 
         };
         let mut managed = start::manage(app, general, &settings, MODE, name.name(), log)?;
         let stop_with_workers = settings.shutdown_with_workers.unwrap_or(false);
-        let options = MasterOptions { workers: workers.addresses, deploy, stop_with_workers };
+        let (workers, recovery_wait) = (workers.addresses, settings.recovery_wait());
+        let (from, go_on) = (start.deploy.from(), start.go_on);
+        let options = MasterOptions { workers, deploy, stop_with_workers, from, go_on, recovery_wait };
         let mut show = start::progress(&settings, log);
         let watch = show.as_mut().map(|show| show as Watch<'_>);
-        let settings = node::settings(&settings, name)?;
+        let checkpoints = settings.checkpoints(Interval::CLUSTER)?;
+        let mut settings = node::settings(&settings, name)?;
+        settings.runtime.checkpoints = checkpoints;
         let ended =
             master::run(settings, Arc::new(app.clone()), options, &mut managed.signals, &mut managed.console, watch);
         ended.map_err(|failure| match failure {

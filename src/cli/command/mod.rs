@@ -16,6 +16,7 @@ mod new;
 mod node;
 mod reach;
 mod release;
+mod savepoint;
 mod saving;
 mod show;
 mod start;
@@ -73,6 +74,8 @@ enum Command {
     Deploy(Box<deploy::Rollout>),
     Logs(Box<logs::Logs>),
     Checkpoints(checkpoints::Checkpoints),
+    Savepoint(savepoint::Savepoint),
+    Stop(savepoint::Stop),
     /// What `deploy` starts on a host
     #[command(hide = true)]
     Agent,
@@ -155,6 +158,8 @@ pub fn run(app: &App, arguments: Vec<OsString>) -> Result<(), Failure> {
         Some(Command::Release(release)) => release::run(app, *release),
         Some(Command::Logs(logs)) => logs::run(*logs, &general),
         Some(Command::Checkpoints(checkpoints)) => checkpoints::run(checkpoints, &general),
+        Some(Command::Savepoint(savepoint)) => savepoint.run(&general),
+        Some(Command::Stop(stop)) => stop.run(&general),
         Some(Command::Deploy(deploy)) => deploy::run(app, *deploy, &general),
         Some(Command::Agent) => crate::cli::agent::run(),
         Some(Command::Completions(completions)) => completions::run(parser, &completions),

@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::log_file::LogFile;
 use crate::id::NodeName;
 use crate::net::mapper::MAPPER_PORT;
-use crate::net::{COOKIE_FILE, Cookie, Tcp};
+use crate::net::{COOKIE_FILE, Cookie, Credentials, Tcp};
 use crate::node::NodeSettings;
 use crate::telemetry::events;
 
@@ -42,6 +42,20 @@ pub struct Node {
     /// ~/.skitter.cookie, made on first use]
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     cookie_file: Option<PathBuf>,
+
+    /// The certificate of the node, in PEM, for TLS between nodes: signed by the CA, for the host that others reach it
+    /// by. With --tls-key and --tls-ca, and on all nodes or on none; deploy hands the paths on, and each host has files
+    /// of its own there [env: SKITTER_TLS_CERT] [default: none; what travels can be read on its way]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate, in PEM, which its owner alone can read [env: SKITTER_TLS_KEY] [default: none]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    tls_key: Option<PathBuf>,
+
+    /// The certificate of the CA that has signed those of all nodes, in PEM [env: SKITTER_TLS_CA] [default: none]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    tls_ca: Option<PathBuf>,
 
     /// Write the log to NAME@HOST.log in this directory, too; files of 10 MB are put aside, five are kept [env:
     /// SKITTER_LOG_DIR] [default: none; `logs` where nodes are started by deploy]
@@ -87,7 +101,9 @@ impl Node {
         };
         let log_files = if self.no_log { Some(LogFiles::None) } else { self.log_dir.clone().map(LogFiles::In) };
         let Node { listen, mapper_port, .. } = *self;
-        Ok(Settings { listen, mapper_port, host: self.host.clone(), cookie, log_files, ..options })
+        let [tls_cert, tls_key, tls_ca] = [&self.tls_cert, &self.tls_key, &self.tls_ca].map(Clone::clone);
+        let host = self.host.clone();
+        Ok(Settings { host, listen, mapper_port, cookie, tls_cert, tls_key, tls_ca, log_files, ..options })
     }
 
     /// Whether the cookie was given as an option, where others can see it.
@@ -108,6 +124,9 @@ impl Node {
         add("--mapper-port", self.mapper_port.map(|Port(port)| port.to_string().into()));
         add("--cookie", self.cookie.as_ref().map(|Secret(cookie)| cookie.clone()));
         add("--cookie-file", self.cookie_file.as_ref().map(Into::into));
+        add("--tls-cert", self.tls_cert.as_ref().map(Into::into));
+        add("--tls-key", self.tls_key.as_ref().map(Into::into));
+        add("--tls-ca", self.tls_ca.as_ref().map(Into::into));
         add("--log-dir", self.log_dir.as_ref().map(Into::into));
         if self.no_log {
             arguments.push("--no-log".into());
@@ -155,7 +174,7 @@ pub fn log_file(settings: &Settings, name: &NodeName) -> Result<Option<LogFile>,
 /// What a node is set up with, by all that is configured.
 ///
 /// # Errors
-/// When there is no cookie to be had, or the file of this program cannot be read.
+/// When there is no cookie to be had, TLS is not as it should be, or the file of this program cannot be read.
 pub fn settings(settings: &Settings, name: NodeName) -> Result<NodeSettings, Failure> {
     let tags = settings.tags.clone().unwrap_or_default();
     let mut runtime = cores::runtime(settings);
@@ -170,7 +189,16 @@ pub fn settings(settings: &Settings, name: NodeName) -> Result<NodeSettings, Fai
         build: build::fingerprint().map_err(Failure::Start)?,
         runtime,
         transport: Arc::new(Tcp),
+        credentials: credentials(settings)?,
     })
+}
+
+/// What the node has TLS with, if it is to have any.
+///
+/// # Errors
+/// When a file is missing, or not what it should be.
+pub fn credentials(settings: &Settings) -> Result<Option<Credentials>, ConfigError> {
+    Ok(settings.tls()?.map(|files| Credentials::read(&files)).transpose()?)
 }
 
 /// The cookie. A file that is named has to be there; that of the user is made.

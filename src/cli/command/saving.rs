@@ -12,8 +12,8 @@ pub struct Saving {
     #[arg(long, value_name = "TIME")]
     checkpoint_interval: Option<Interval>,
 
-    /// Where it is saved: a directory that all nodes share, or a URL such as s3://BUCKET/PREFIX [env:
-    /// SKITTER_CHECKPOINT_STORE] [default: ~/.local/state/skitter/checkpoints]
+    /// Where it is saved: a directory here, or a URL such as s3://BUCKET/PREFIX [env: SKITTER_CHECKPOINT_STORE]
+    /// [default: ~/.local/state/skitter/checkpoints]
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::DirPath)]
     checkpoint_store: Option<StoreUrl>,
 

@@ -29,6 +29,7 @@ pub fn reply(reply: &Reply) -> String {
         Reply::Deployments { deployments: list } => deployments(list),
         Reply::Deployed { deployment } => format!("deployed {}\n", one(deployment)),
         Reply::Undeployed { deployment } => format!("deployment {}\n", one(deployment)),
+        Reply::Saved { savepoint } => format!("{savepoint}\n"),
         Reply::Workers { workers } if workers.is_empty() => "no workers\n".to_owned(),
         Reply::Workers { workers: list } => workers(list),
         Reply::Graph { dot } => dot.clone(),

@@ -6,7 +6,6 @@
 mod environment;
 mod file;
 mod listing;
-#[cfg_attr(not(test), expect(dead_code, reason = "no runtime makes checkpoints yet"))]
 mod saving;
 mod values;
 
@@ -17,7 +16,7 @@ pub use self::listing::listing;
 pub use self::saving::{Interval, Kept, Number, Restarts, StoreUrl};
 pub use self::values::{Choice, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Seconds};
 use crate::id::Tag;
-use crate::net::CookieError;
+use crate::net::{CookieError, TlsError, TlsFiles};
 use crate::telemetry::{Format, Level};
 
 /// The file that is read when none is named, if it is there.
@@ -60,6 +59,9 @@ pub enum ConfigError {
     /// There is no cookie to be had.
     #[error(transparent)]
     Cookie(#[from] CookieError),
+    /// There is no TLS to be had.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The file of the user's cookie has no place.
     #[error("there is no home directory to keep a cookie in; name a file by --cookie-file or SKITTER_COOKIE_FILE")]
     NoHome,
@@ -110,6 +112,12 @@ pub struct Settings {
     pub max_restarts: Option<Restarts>,
     /// Where the cookie is from.
     pub cookie: Option<CookieSource>,
+    /// The file of the node's certificate.
+    pub tls_cert: Option<PathBuf>,
+    /// The file of its key.
+    pub tls_key: Option<PathBuf>,
+    /// The file of the CA of all nodes.
+    pub tls_ca: Option<PathBuf>,
     /// Where the log is written to, beside stderr.
     pub log_files: Option<LogFiles>,
     /// What is logged.
@@ -140,9 +148,30 @@ impl Settings {
             recovery_wait: self.recovery_wait.or(lower.recovery_wait),
             max_restarts: self.max_restarts.or(lower.max_restarts),
             cookie: self.cookie.or(lower.cookie),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
+            tls_ca: self.tls_ca.or(lower.tls_ca),
             log_files: self.log_files.or(lower.log_files),
             log_level: self.log_level.or(lower.log_level),
             log_format: self.log_format.or(lower.log_format),
+        }
+    }
+
+    /// The files for TLS, if there is to be any.
+    ///
+    /// # Errors
+    /// When only some of them are named: a node that is thought to have TLS is not to be without.
+    pub fn tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        let files = [("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key), ("--tls-ca", &self.tls_ca)];
+        match files.map(|(_, file)| file.clone()) {
+            [Some(cert), Some(key), Some(ca)] => Ok(Some(TlsFiles { cert, key, ca })),
+            [None, None, None] => Ok(None),
+            _ => {
+                let missing: Vec<_> =
+                    files.iter().filter(|(_, file)| file.is_none()).map(|(option, _)| *option).collect();
+                let reason = format!("--tls-cert, --tls-key and --tls-ca go together; missing: {}", missing.join(", "));
+                Err(ConfigError::At { at: "TLS".to_owned(), reason })
+            }
         }
     }
 

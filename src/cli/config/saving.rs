@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{ConfigError, Seconds, Settings};
 use crate::cli::daemon;
-use crate::state;
+use crate::{runtime, state};
 
 /// The shortest time between checkpoints: writing one to a good disk takes a few milliseconds.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -22,7 +22,6 @@ const RECOVERY_WAIT: Duration = Duration::from_secs(5);
 const MAX_RESTARTS: u32 = 3;
 
 /// The time within which so many restarts are the most.
-#[cfg_attr(test, expect(dead_code, reason = "no runtime restarts anything yet"))]
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
 /// How often state is saved; none means never.
@@ -138,6 +137,17 @@ impl Settings {
 }
 
 impl Settings {
+    /// How checkpoints are taken, by all that is configured; none if they are off.
+    ///
+    /// # Errors
+    /// When there is no place to keep them.
+    pub fn checkpoints(&self, default: Interval) -> Result<Option<runtime::Checkpoints>, ConfigError> {
+        let Some(interval) = self.checkpoint_interval(default) else { return Ok(None) };
+        let intensity = runtime::Intensity { most: self.max_restarts() as usize, period: RESTART_WINDOW };
+        let (store, kept) = (self.checkpoint_store()?, self.checkpoints_kept());
+        Ok(Some(runtime::Checkpoints { interval, store, kept, intensity }))
+    }
+
     /// How often state is saved; this often, unless it is said. None means never.
     pub fn checkpoint_interval(&self, default: Interval) -> Option<Duration> {
         self.checkpoint_interval.unwrap_or(default).0

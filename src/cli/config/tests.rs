@@ -124,6 +124,9 @@ fn variables_of_nodes_are_read() {
             "SKITTER_RECOVERY_WAIT" => "2",
             "SKITTER_MAX_RESTARTS" => "1000",
             "SKITTER_COOKIE" => "monster",
+            "SKITTER_TLS_CERT" => "node.pem",
+            "SKITTER_TLS_KEY" => "node.key",
+            "SKITTER_TLS_CA" => "ca.pem",
             "SKITTER_LOG_DIR" => "l",
             _ => return None,
         };
@@ -146,6 +149,9 @@ fn variables_of_nodes_are_read() {
         recovery_wait: Some(Seconds(Duration::from_secs(2))),
         max_restarts: Some(Number(1000)),
         cookie: Some(CookieSource::Secret(Cookie::new("monster").expect("a cookie"))),
+        tls_cert: Some("node.pem".into()),
+        tls_key: Some("node.key".into()),
+        tls_ca: Some("ca.pem".into()),
         log_files: Some(LogFiles::In("l".into())),
         ..Settings::default()
     };
@@ -163,6 +169,21 @@ fn a_cookie_that_others_can_read_is_refused() {
     let said = file::parse(Path::new("skitter.toml"), text, false).expect_err("it is public").to_string();
     assert!(said.starts_with("skitter.toml:2:10: others can read the cookie here; `chmod 600` this file"), "{said}");
     assert!(file::parse(Path::new("skitter.toml"), "cookie-file = 'x'", false).is_ok());
+}
+
+#[test]
+fn tls_has_all_its_files_or_none() {
+    let text = "tls-cert = 'c'\ntls-key = 'k'\ntls-ca = 'a'";
+    let all = file::parse(Path::new("skitter.toml"), text, false).expect("right");
+    let files = all.tls().expect("all three").expect("TLS");
+    assert_eq!(files, TlsFiles { cert: "c".into(), key: "k".into(), ca: "a".into() });
+    assert_eq!(Settings::default().tls().expect("none"), None);
+    let some = Settings { tls_key: None, ..all.clone() };
+    let said = some.tls().expect_err("one is missing").to_string();
+    assert_eq!(said, "TLS: --tls-cert, --tls-key and --tls-ca go together; missing: --tls-key");
+    let one = Settings { tls_cert: None, tls_key: None, ..all };
+    let said = one.tls().expect_err("two are missing").to_string();
+    assert!(said.ends_with("; missing: --tls-cert, --tls-key"), "{said}");
 }
 
 #[test]
@@ -221,6 +242,9 @@ fn every_setting_of_a_layer_hides_the_one_below() {
         recovery_wait: Some(Seconds(Duration::from_secs(n as u64))),
         max_restarts: Some(Number(n as u32)),
         cookie: Some(CookieSource::Secret(Cookie::new(n.to_string()).expect("a cookie"))),
+        tls_cert: Some(n.to_string().into()),
+        tls_key: Some(n.to_string().into()),
+        tls_ca: Some(n.to_string().into()),
         log_files: Some(LogFiles::In(n.to_string().into())),
         log_level: Some(if n == 1 { Level::Error } else { Level::Warn }),
         log_format: Some(if n == 1 { Format::Text } else { Format::Json }),

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::child::{OPTION, UP};
-use super::options::{COOKIE, COOKIE_FILE};
+use super::options::{COOKIE, COOKIE_FILE, GO_ON};
 use super::{DaemonError, Options, Place, Process, ask, log};
 use crate::node::console::wire::{Reply, Request};
 
@@ -72,7 +72,9 @@ impl Successor {
     /// # Errors
     /// As there.
     pub fn start(self) -> Result<Option<u32>, DaemonError> {
-        start(&self.place, &self.options, self.cookie)
+        let mut options = self.options;
+        options.environment.push((GO_ON.into(), "1".into()));
+        start(&self.place, &options, self.cookie)
     }
 }
 

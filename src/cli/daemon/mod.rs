@@ -24,7 +24,7 @@ pub use child::{Child, own_arguments};
 pub use client::ask;
 pub use launch::{launch, relaunch};
 pub use notify::Notifier;
-pub use options::{COOKIE, Options};
+pub use options::{COOKIE, GO_ON, Options};
 pub use place::{Lock, Place, state_directory};
 pub use process::Process;
 

@@ -17,6 +17,9 @@ const VERSION: u32 = 1;
 /// Variables that are settings begin so.
 const SETTINGS: &[u8] = b"SKITTER_";
 
+/// Tells a master that is started in the place of another one to go on with what that had not ended.
+pub const GO_ON: &str = "SKITTER_GO_ON";
+
 /// The setting that is a secret, which is handed on in the environment alone.
 pub const COOKIE: &str = "SKITTER_COOKIE";
 

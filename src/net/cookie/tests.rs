@@ -1,5 +1,6 @@
 //! Tests of cookies and their files.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Barrier;
 
 use super::*;

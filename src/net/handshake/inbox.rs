@@ -1,7 +1,16 @@
 //! Frames out of bytes that come in any pieces from anybody.
 
-use super::wire::{HEAD, Head, Kind, MAX_HANDSHAKE, PROTOCOL, read_refusal};
+use super::wire::{HEAD, Head, Kind, MAGIC, MAX_HANDSHAKE, PROTOCOL, read_refusal};
 use crate::net::{Reason, Refusal};
+
+/// What a peer is told that has TLS where this node has not, or the other way round.
+pub(in crate::net) const ONE_SIDED: &str = "one of the two nodes has TLS and the other one has not; give --tls-cert, \
+                                            --tls-key and --tls-ca to both, or to none";
+
+/// What TLS begins with: the kind of a record, and a version that is always the same.
+const TLS_ALERT: u8 = 21;
+const TLS_HANDSHAKE: u8 = 22;
+const TLS_VERSION: u8 = 3;
 
 /// Collects the bytes of one frame at a time. It never asks for more than the frame has, so nothing behind the
 /// handshake is taken, and it never holds more than [`MAX_HANDSHAKE`] bytes, whatever a head claims.
@@ -51,12 +60,18 @@ impl Inbox {
     }
 
     fn check_magic(&self) -> Result<(), Refusal> {
-        let known = self.bytes.len().min(super::wire::MAGIC.len());
-        if self.bytes[..known] == super::wire::MAGIC[..known] { Ok(()) } else { Err(stranger()) }
+        let known = self.bytes.len().min(MAGIC.len());
+        match self.bytes[..known] {
+            [] => Ok(()),
+            [TLS_ALERT | TLS_HANDSHAKE] => Ok(()),
+            ref first if *first == MAGIC[..known] => Ok(()),
+            ref first => Err(stranger(first)),
+        }
     }
 
     fn read_head(&mut self) -> Result<Head, Refusal> {
-        let head = self.bytes.first_chunk().and_then(|bytes| Head::read(*bytes)).ok_or_else(stranger)?;
+        let head = self.bytes.first_chunk().and_then(|bytes| Head::read(*bytes));
+        let head = head.ok_or_else(|| stranger(&self.bytes))?;
         self.left = self.left.checked_sub(HEAD + head.length).ok_or_else(|| {
             let detail = format!("it sends more than {MAX_HANDSHAKE} bytes before it is known");
             Refusal::new(Reason::NotSkitter, detail)
@@ -79,6 +94,10 @@ impl Inbox {
     }
 }
 
-fn stranger() -> Refusal {
-    Refusal::new(Reason::NotSkitter, "it does not speak Skitter's protocol")
+/// Who begins so is no node, or one that has TLS.
+fn stranger(first: &[u8]) -> Refusal {
+    match first {
+        [TLS_ALERT | TLS_HANDSHAKE, TLS_VERSION, ..] => Refusal::new(Reason::Incompatible, ONE_SIDED),
+        _ => Refusal::new(Reason::NotSkitter, "it does not speak Skitter's protocol"),
+    }
 }

@@ -16,6 +16,8 @@
 
 mod acceptor;
 mod dialer;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod inbox;
 mod proof;
 #[cfg(test)]
@@ -24,6 +26,8 @@ mod wire;
 
 pub use acceptor::Acceptor;
 pub use dialer::Dialer;
+pub(super) use inbox::ONE_SIDED;
+pub(super) use wire::MAGIC;
 pub use wire::{MAX_DETAIL, MAX_HANDSHAKE, PROTOCOL};
 
 use super::{Identity, Reason, Refusal};

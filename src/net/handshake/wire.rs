@@ -38,7 +38,7 @@ pub const MAX_HANDSHAKE: usize = 4096;
 pub const MAX_DETAIL: usize = 512;
 
 /// What every frame begins with.
-pub(super) const MAGIC: [u8; 4] = *b"SKTR";
+pub(in crate::net) const MAGIC: [u8; 4] = *b"SKTR";
 /// Bytes of a head.
 pub(super) const HEAD: usize = 8;
 /// Bytes of a nonce.

@@ -9,6 +9,8 @@
 //! A mapper is believed nothing but a number: whether the node that was meant is there is for the handshake to find
 //! out.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod lines;
 mod server;
 mod table;

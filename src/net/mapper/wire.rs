@@ -134,7 +134,8 @@ fn words(line: &[u8]) -> Result<Vec<&str>, Unfit> {
 
 fn read_port(text: &str) -> Result<u16, Unfit> {
     match text.parse() {
-        Ok(port) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
+        // One form only: no sign, no zeros before it.
+        Ok(port) if text.starts_with(|c: char| matches!(c, '1'..='9')) => Ok(port),
         _ => Err(Unfit::Malformed),
     }
 }
@@ -181,6 +182,7 @@ mod tests {
             "SKTRMAP 1 port 0",
             "SKTRMAP 1 port 65536",
             "SKTRMAP 1 port +1",
+            "SKTRMAP 1 port 01",
             "SKTRMAP 1 port",
             "SKTRMAP 1 port 1 2",
             "SKTRMAP 1 port  1",

@@ -76,6 +76,85 @@ async fn a_node_gets_in_among_a_thousand_strangers() {
     assert!(refused > 1000 - MAX_STRANGERS, "{refused}");
 }
 
+/// Guesses come one after the other for a while; no more of them are heard than may be, and a node at another address
+/// is not held up, nor is one at theirs for longer than it takes to be the next.
+#[tokio::test(start_paused = true)]
+async fn who_guesses_is_slowed_down() {
+    let network = Simulated::new(3);
+    let listener = network.host("there").listen(([0; 4], 4000).into()).await.expect("a free port");
+    let (bad, good) = (network.host("bad"), network.host("good"));
+    let mut reception = reception(listener);
+    let (wrong, right, master) = (cookie("guess"), cookie("secret"), master());
+    const TIME: Duration = Duration::from_secs(20);
+    let node = |host: Arc<crate::net::SimulatedHost>| {
+        let (right, master) = (right.clone(), master.clone());
+        async move { dial(&*host, ("there", 4000), &right, &master, Purpose::Control, Mode::Worker).await }
+    };
+    let guesses = async {
+        let guess = async || loop {
+            let _ = dial(&*bad, ("there", 4000), &wrong, &master, Purpose::Control, Mode::Worker).await;
+        };
+        let all = futures_util::future::join_all((0..50).map(|_| guess()));
+        let _: Result<Vec<()>, _> = timeout(TIME, all).await;
+        let start = Instant::now();
+        node(Arc::clone(&bad)).await.expect("a node gets in");
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    };
+    let nodes = async {
+        for _ in 0..100 {
+            let start = Instant::now();
+            node(Arc::clone(&good)).await.expect("a node gets in");
+            assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (mut heard, mut sessions) = (0, 0);
+    let serve = async {
+        loop {
+            match reception.next().await {
+                Ok(_) => sessions += 1,
+                Err(stranger) if stranger.refusal.reason == Reason::BadCookie => heard += 1,
+                Err(_) => {}
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = serve => unreachable!("it never ends"),
+        _ = async { tokio::join!(guesses, nodes) } => {}
+    }
+    let most = crate::net::BURST as usize + (TIME.as_millis() / crate::net::REFILL.as_millis()) as usize + 8;
+    assert!(heard > 60 && heard <= most, "{heard} guesses, of at most {most}");
+    assert_eq!(sessions, 101);
+}
+
+/// Who refuses this node, for whatever reason, has proved nothing by that.
+#[tokio::test(start_paused = true)]
+async fn who_says_that_it_refuses_is_counted_as_well() {
+    let network = Simulated::new(3);
+    let listener = network.host("there").listen(([0; 4], 4000).into()).await.expect("a free port");
+    let (bad, mut reception) = (network.host("bad"), reception(listener));
+    let refuses = async {
+        loop {
+            if let Ok(mut stream) = bad.connect("there", 4000).await {
+                let _ = stream.write_all(b"SKTR\x01\x05\x00\x05\x07else").await;
+                let _ = stream.read(&mut [0]).await;
+            }
+        }
+    };
+    let mut heard = 0;
+    let serve = async {
+        loop {
+            if reception.next().await.is_err_and(|stranger| stranger.refusal.reason == Reason::HasMaster) {
+                heard += 1;
+            }
+        }
+    };
+    let _ = timeout(Duration::from_secs(5), async { tokio::join!(refuses, serve) }).await;
+    let most = crate::net::BURST + (Duration::from_secs(5).as_millis() / crate::net::REFILL.as_millis()) as u32 + 1;
+    assert!(heard > 30 && heard <= most, "{heard}, of at most {most}");
+}
+
 #[tokio::test]
 async fn a_node_gets_in_over_tcp() {
     let listener = Tcp.listen(([127, 0, 0, 1], 0).into()).await.expect("a free port");

@@ -1,13 +1,14 @@
-//! Streams of bytes between hosts: over TCP, or simulated.
+//! Streams of bytes between hosts: over TCP, or simulated; and TLS over either.
 
 mod simulated;
 mod tcp;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 
 pub use simulated::{Silence, Simulated, SimulatedHost};
 pub use tcp::{CONNECT_TIMEOUT, Tcp};
+pub use tls::{Credentials, MAX_PEM, Tls, TlsError, TlsFiles};
 
 /// A future in a box, that can go to another thread.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -36,6 +38,11 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Listens on an address of this host; at port 0, on one that is free.
     fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>>;
+
+    /// What the clock of this host says: the time since 1970.
+    fn time_of_day(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
 }
 
 /// Where connections come in. Dropping it closes the port.
@@ -53,6 +60,15 @@ pub trait Listener: Send {
 
 /// A connection: bytes in order, both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Does what has to be done before bytes can travel, of which a listener does nothing, because it may take as long
+    /// as the peer likes. A future that is dropped leaves a connection that is good for nothing.
+    ///
+    /// # Errors
+    /// When the peer is not fit to talk to; a [`Refusal`](super::Refusal) inside says why. When the connection is lost.
+    fn begin(&mut self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Who is at the other end; none where there are no addresses.
     fn peer_address(&self) -> Option<SocketAddr> {
         None

@@ -57,6 +57,15 @@ pub enum Request {
         /// How long to wait for its end, in milliseconds; at most [`LONGEST_PATIENCE_MS`].
         patience_ms: u64,
     },
+    /// Take a savepoint of a deployment. The answer comes when it is complete.
+    Savepoint {
+        /// Its number.
+        deployment: u32,
+        /// The store that it is copied to, if not only beside the checkpoints.
+        directory: Option<String>,
+        /// Whether the deployment is to stop at it.
+        stop: bool,
+    },
     /// Say what workers are at.
     Workers {
         /// Of this deployment; of all of them, if none is said.
@@ -81,7 +90,7 @@ pub enum Request {
 pub const LONGEST_PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The verbs, for messages; a test compares them with [`Request`].
-pub const VERBS: [&str; 12] = [
+pub const VERBS: [&str; 13] = [
     "ping",
     "status",
     "stop",
@@ -90,6 +99,7 @@ pub const VERBS: [&str; 12] = [
     "deployments",
     "deploy",
     "undeploy",
+    "savepoint",
     "workers",
     "graph",
     "log",
@@ -136,6 +146,11 @@ pub enum Reply {
     Undeployed {
         /// How.
         deployment: DeploymentInfo,
+    },
+    /// There is a savepoint.
+    Saved {
+        /// What goes on with it is told: `STORE/WORKFLOW/RUN/CHECKPOINT`.
+        savepoint: String,
     },
     /// The workers.
     Workers {

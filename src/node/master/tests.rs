@@ -121,6 +121,7 @@ fn settings(network: &Simulated, name: &str, host: &str) -> NodeSettings {
         build: Fingerprint([7; 32]),
         runtime: Settings { cores: 2, threads: 2, name: format!("{name}@{host}"), ..Settings::default() },
         transport: network.host(host),
+        credentials: None,
     }
 }
 
@@ -156,7 +157,7 @@ impl Scene {
 
     fn deploy(&mut self, name: &str) -> DeploymentHandle {
         let workflow = self.workflows.build(name, &[]).expect("a workflow");
-        self.master.deploy(name, Vec::new(), workflow).expect("it can be deployed").0
+        self.master.deploy(name, Vec::new(), workflow, (None, Vec::new())).expect("it can be deployed").0
     }
 
     /// The master does its work while somebody waits.

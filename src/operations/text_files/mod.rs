@@ -3,6 +3,7 @@
 mod block;
 mod input;
 mod plan;
+mod position;
 mod reader;
 mod resolve;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use plan::Sizes;
 use reader::{BlockReader, Step, Treatment};
 use resolve::TextFile;
 
-use crate::workflow::{Emit, Operation, Progress, Pull, Result, Share, Source};
+use crate::workflow::{Emit, Operation, Progress, Pull, Result, Saved, Share, Snapshot, Source};
 
 /// Longest line of a text file that is read unless told otherwise: 1 GiB. A line is held in memory as a whole, and a
 /// file that has none shall not take all of it.
@@ -42,9 +43,10 @@ const BLOCKS_A_CALL: usize = 4;
 /// - **Special files** (a pipe, a terminal, `/dev/stdin`) are read by one worker each, to their end, and each line is
 ///   passed on as it comes. While such a file has nothing to read, its worker tries again every few milliseconds, and
 ///   reads nothing else. A read of a file on a disk or in a network file system may wait for that.
-/// - **Failure.** Each line is emitted once. There are no checkpoints yet: a deployment that failed and is deployed
-///   anew reads everything again (at least once). Files must not change while they are read: what is appended to one
-///   after the start is not read, and one that becomes shorter is an error.
+/// - **Failure.** Each line is emitted once, whatever fails: a checkpoint knows how far each part has been read, and
+///   what is left may be dealt to other workers. A special file is gone on with where it is: at most once. Files must
+///   not change while they are read: what is appended to one after the start is not read, and one that becomes shorter
+///   is an error.
 ///
 /// To save the allocation that a `String` for each line takes, ask for [blocks](Self::blocks) of lines.
 ///
@@ -163,7 +165,7 @@ impl<F: Form> Source for TextFiles<F> {
             None => resolve::resolve(&self.paths)?.into(),
         };
         let blocks = BlockReader::new(files, share, self.sizes, self.treatment);
-        Ok(TextReader { blocks, text: String::new(), at: 0 })
+        Ok(TextReader { blocks, text: String::new(), at: 0, texts: Vec::new(), share: share.index })
     }
 
     fn read<E: Emit<F::Record>>(&self, reader: &mut TextReader, budget: usize, emit: &mut E) -> Result<Pull> {
@@ -172,6 +174,14 @@ impl<F: Form> Source for TextFiles<F> {
 
     fn progress(&self, reader: &TextReader) -> Option<Progress> {
         reader.blocks.progress()
+    }
+
+    fn position(&self, reader: &mut TextReader, snapshot: &mut Snapshot) -> Result<()> {
+        position::save(reader, snapshot)
+    }
+
+    fn resume(&self, share: Share, saved: &Saved) -> Result<TextReader> {
+        position::load(share, saved, self.sizes, self.treatment)
     }
 }
 
@@ -182,6 +192,20 @@ pub struct TextReader {
     /// A block whose lines are being emitted, and how much of it has been.
     text: String,
     at: usize,
+    /// Blocks that were read before a failure, and whose lines are still to be emitted, the last one first.
+    texts: Vec<String>,
+    /// The number of the worker.
+    share: usize,
+}
+
+impl TextReader {
+    /// The next block.
+    fn step(&mut self) -> Result<Step> {
+        match self.texts.pop() {
+            Some(text) => Ok(Step::Block(text)),
+            None => self.blocks.step(),
+        }
+    }
 }
 
 /// In what form [`TextFiles`] emits lines: [`AsLines`] or [`AsBlocks`].
@@ -225,7 +249,7 @@ impl sealed::Form for AsLines {
             }
             reader.blocks.recycle(std::mem::take(&mut reader.text));
             reader.at = 0;
-            match reader.blocks.step()? {
+            match reader.step()? {
                 Step::Block(text) => reader.text = text,
                 Step::On => {}
                 Step::Wait(time) => return Ok(Pull::After(time)),
@@ -240,7 +264,7 @@ impl sealed::Form for AsBlocks {
     type Record = TextBlock;
 
     fn read<E: Emit<TextBlock>>(reader: &mut TextReader, _budget: usize, emit: &mut E) -> Result<Pull> {
-        match reader.blocks.step()? {
+        match reader.step()? {
             Step::Block(text) => emit.emit(TextBlock::from(text)),
             Step::On => {}
             Step::Wait(time) => return Ok(Pull::After(time)),

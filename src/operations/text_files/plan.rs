@@ -28,6 +28,8 @@ pub(super) struct Piece {
     pub file: usize,
     /// The bytes in which its lines begin; none for a file that is read until it ends.
     pub bytes: Option<(u64, u64)>,
+    /// Where its next line begins, if some have been read before.
+    pub at: Option<u64>,
 }
 
 /// The pieces of a share, in the order of the files. `files` are their sizes, none for those that have none.
@@ -53,7 +55,7 @@ pub(super) fn plan(files: &[Option<u64>], share: Share, sizes: Sizes) -> Vec<Pie
         add(&mut pieces, &begins, from, to);
     }
     let endless = files.iter().enumerate().filter(|(_, size)| size.is_none()).skip(share.index).step_by(of);
-    pieces.extend(endless.map(|(file, _)| Piece { file, bytes: None }));
+    pieces.extend(endless.map(|(file, _)| Piece { file, bytes: None, at: None }));
     pieces.sort_by_key(|piece| (piece.file, piece.bytes));
     pieces
 }
@@ -106,10 +108,10 @@ fn add(pieces: &mut Vec<Piece>, begins: &[u64], from: u64, to: u64) {
         let file = file_at(begins, at);
         let (begin, end) = (begins[file], begins[file + 1].min(to));
         match pieces.last_mut() {
-            Some(Piece { file: last, bytes: Some((_, last_end)) }) if *last == file && *last_end == at - begin => {
+            Some(Piece { file: last, bytes: Some((_, last_end)), .. }) if *last == file && *last_end == at - begin => {
                 *last_end = end - begin;
             }
-            _ => pieces.push(Piece { file, bytes: Some((at - begin, end - begin)) }),
+            _ => pieces.push(Piece { file, bytes: Some((at - begin, end - begin)), at: None }),
         }
         at = end;
     }
@@ -149,8 +151,8 @@ mod tests {
     #[test]
     fn one_share_reads_files_whole_and_in_order() {
         let files = [Some(5), None, Some(0), Some(100 << 20), None];
-        let whole = |file, size| Piece { file, bytes: Some((0, size)) };
-        let endless = |file| Piece { file, bytes: None };
+        let whole = |file, size| Piece { file, bytes: Some((0, size)), at: None };
+        let endless = |file| Piece { file, bytes: None, at: None };
         assert_eq!(of(&files, 0, 1), [whole(0, 5), endless(1), whole(3, 100 << 20), endless(4)]);
     }
 
@@ -185,7 +187,7 @@ mod tests {
             for (file, size) in files.iter().enumerate() {
                 let pieces: Vec<_> = all.iter().filter(|piece| piece.file == file).collect();
                 let Some(size) = size else {
-                    prop_assert_eq!(pieces, [&Piece { file, bytes: None }]);
+                    prop_assert_eq!(pieces, [&Piece { file, bytes: None, at: None }]);
                     continue;
                 };
                 let mut at = 0;

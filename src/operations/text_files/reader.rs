@@ -81,6 +81,11 @@ impl BlockReader {
     pub fn new(files: Arc<[TextFile]>, share: Share, sizes: Sizes, treatment: Treatment) -> Self {
         let by_size: Vec<_> = files.iter().map(|file| file.size).collect();
         let pieces = plan(&by_size, share, sizes);
+        BlockReader::of(files, pieces, sizes, treatment)
+    }
+
+    /// A reader of these pieces.
+    pub fn of(files: Arc<[TextFile]>, pieces: Vec<Piece>, sizes: Sizes, treatment: Treatment) -> Self {
         let total = pieces.iter().filter_map(|piece| piece.bytes).map(|(from, to)| to - from).sum();
         let unknown = pieces.iter().any(|piece| files[piece.file].special);
         BlockReader {
@@ -103,6 +108,15 @@ impl BlockReader {
             progress.done += (start + self.buffer.len() as u64).clamp(*from, *to) - from;
         }
         Some(progress)
+    }
+
+    /// The pieces that have not been read through, from where they have been given out, each with its file.
+    pub fn left(&self) -> impl Iterator<Item = (&TextFile, Piece)> {
+        let open = self.open.as_ref().map(|open| {
+            let at = if open.skipping { None } else { Some(open.start) };
+            Piece { file: open.number, bytes: open.bytes, at }
+        });
+        open.into_iter().chain(self.pieces.as_slice().iter().cloned()).map(|piece| (&self.files[piece.file], piece))
     }
 
     /// Takes back a block that has been used up, to fill it again.
@@ -292,6 +306,9 @@ impl Open {
         self.start = from.saturating_sub(1);
         self.skipping = from > 0;
         self.bytes = piece.bytes;
+        if let Some(at) = piece.at {
+            (self.start, self.skipping) = (at, false);
+        }
         self.searched = 0;
     }
 }

@@ -83,7 +83,8 @@ fn expand(path: &Path, pattern: &str, files: &mut Vec<TextFile>) -> Result<()> {
     }
 }
 
-fn inspect(path: &Path) -> Result<TextFile> {
+/// Looks at a file.
+pub(super) fn inspect(path: &Path) -> Result<TextFile> {
     let failed = |error: std::io::Error| cannot_read(path, &cause(&error));
     let metadata = fs::metadata(path).map_err(failed)?;
     if metadata.is_dir() {

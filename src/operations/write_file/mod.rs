@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use row::{Separated, write_row};
 use serde::Serialize;
-use target::{Target, WRITE_BYTES, cannot_write, check};
+use target::{Kept, Target, WRITE_BYTES, cannot_write, check};
 
 use crate::codec::Record;
 use crate::strategies::Sedentary;
-use crate::workflow::{Behind, Chain, Emit, Error, Operation, OutPort, React, Result, Sink, Stream};
+use crate::workflow::{
+    Behind, ByHand, Chain, Commit, Emit, Error, Operation, OutPort, React, Result, Saved, Sink, Snapshot, Stream,
+};
 
 /// Writes records to one file, which appears when it is complete.
 ///
@@ -40,9 +42,11 @@ use crate::workflow::{Behind, Chain, Emit, Error, Operation, OutPort, React, Res
 /// error. The order of the records is that in which the worker gets them. The file's directory has to be there on every
 /// node that takes part.
 ///
-/// **On failure** of the deployment the hidden file is removed and nothing changes under the final name; what was
-/// written directly stays written (at most once). A process that is killed leaves the hidden file behind, which may be
-/// deleted.
+/// **On failure** each record is in the file once. With checkpoints a worker that goes on takes over what the hidden
+/// file had at the last one, so it has to be on a host that has it; and a deployment that fails in the end leaves that
+/// file behind, for whoever goes on later. Without checkpoints the hidden file is removed when the deployment fails,
+/// and left behind, for anybody to delete, when the process is killed. In both cases nothing changes under the final
+/// name before all records have come. What is written directly stays written: at least once.
 ///
 /// # Errors
 /// Before it starts, the deployment fails if the path is a directory, or if its directory is missing or cannot be
@@ -100,6 +104,11 @@ impl<T> WriteFile<T> {
         WriteFile { path: path.to_owned(), format, writers: Arc::default(), types: PhantomData }
     }
 
+    fn state(&self, writing: Writing) -> FileState {
+        self.writers.fetch_add(1, Ordering::Relaxed);
+        FileState { writing, _writer: Writer(Arc::clone(&self.writers)) }
+    }
+
     fn open(&self) -> Result<Target> {
         if self.writers.load(Ordering::Relaxed) > 1 {
             let why = "several workers would write it; distribute the operation with the strategy `Sedentary`";
@@ -136,6 +145,8 @@ enum Writing {
     /// Nothing has been written yet.
     NotYet,
     Open(Target),
+    /// All has been written, and is on the disk.
+    Ready(Target),
     /// Writing failed: what else comes is not written either.
     Failed(Error),
     Complete,
@@ -179,36 +190,76 @@ impl<T: Send + 'static> Operation for WriteFile<T> {
 }
 
 impl<T: Serialize + Send + 'static> React for WriteFile<T> {
-    type State = FileState;
+    type State = ByHand<FileState>;
 
-    fn init(&self) -> FileState {
-        self.writers.fetch_add(1, Ordering::Relaxed);
-        FileState { writing: Writing::NotYet, _writer: Writer(Arc::clone(&self.writers)) }
+    fn init(&self) -> Self::State {
+        ByHand(self.state(Writing::NotYet))
     }
 
-    fn react<E: Emit<Infallible>>(&self, state: &mut FileState, record: T, _emit: &mut E) -> Result<()> {
+    fn react<E: Emit<Infallible>>(&self, state: &mut Self::State, record: T, _emit: &mut E) -> Result<()> {
         state.attempt(|writing| {
             loop {
                 match writing {
                     Writing::Open(target) => return self.write(target, &record),
                     Writing::NotYet => *writing = Writing::Open(self.open()?),
                     Writing::Failed(error) => return Err(error.clone()),
-                    Writing::Complete => return Err(cannot_write(&self.path, "it is complete already")),
+                    Writing::Ready(_) | Writing::Complete => {
+                        return Err(cannot_write(&self.path, "it is complete already"));
+                    }
                 }
             }
         })
     }
 
-    fn flush(&self, state: &mut FileState) -> Result<()> {
+    fn flush(&self, state: &mut Self::State) -> Result<()> {
         state.attempt(|writing| if let Writing::Open(target) = writing { target.flush() } else { Ok(()) })
     }
 
-    fn finish<E: Emit<Infallible>>(&self, state: &mut FileState, _emit: &mut E) -> Result<()> {
-        state.attempt(|writing| match std::mem::replace(writing, Writing::Complete) {
-            Writing::NotYet => self.open()?.complete(),
-            Writing::Open(target) => target.complete(),
-            Writing::Failed(error) => Err(error),
-            Writing::Complete => Ok(()),
+    fn finish<E: Emit<Infallible>>(&self, state: &mut Self::State, _emit: &mut E) -> Result<()> {
+        state.attempt(|writing| {
+            let mut target = match std::mem::replace(writing, Writing::Complete) {
+                Writing::NotYet => self.open()?,
+                Writing::Open(target) | Writing::Ready(target) => target,
+                Writing::Failed(error) => return Err(error),
+                Writing::Complete => return Ok(()),
+            };
+            target.sync()?;
+            *writing = Writing::Ready(target);
+            Ok(())
+        })
+    }
+
+    fn snapshot(&self, state: &mut Self::State, snapshot: &mut Snapshot) -> Result<()> {
+        let checkpoint = snapshot.checkpoint();
+        state.attempt(|writing| {
+            let is_ready = matches!(writing, Writing::Ready(_));
+            match writing {
+                Writing::Open(target) | Writing::Ready(target) => {
+                    target.sync()?;
+                    target.keep(checkpoint).map_or(Ok(()), |kept| snapshot.put(&(kept, is_ready)))
+                }
+                Writing::NotYet | Writing::Failed(_) | Writing::Complete => Ok(()),
+            }
+        })
+    }
+
+    fn restore(&self, saved: &Saved) -> Result<Self::State> {
+        let Some((kept, is_ready)) = saved.whole::<(Kept, bool)>()? else { return Ok(self.init()) };
+        let target = Target::resume(&self.path, &kept)?;
+        Ok(ByHand(self.state(if is_ready { Writing::Ready(target) } else { Writing::Open(target) })))
+    }
+
+    fn commit(&self, state: &mut Self::State, commit: Commit) -> Result<()> {
+        state.attempt(|writing| match (commit, &mut *writing) {
+            (Commit::Checkpoint(checkpoint), Writing::Open(target) | Writing::Ready(target)) => {
+                target.forget_before(checkpoint);
+                Ok(())
+            }
+            (Commit::End, Writing::Ready(_)) => match std::mem::replace(writing, Writing::Complete) {
+                Writing::Ready(target) => target.complete(),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
         })
     }
 }

@@ -1,11 +1,13 @@
 //! A file that is not there until it is complete.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Access, access};
+use serde::{Deserialize, Serialize};
 
 use crate::operations::cause::cause;
 use crate::workflow::{Error, Result};
@@ -101,11 +103,24 @@ struct Part {
     /// None once it has its name.
     temporary: Option<PathBuf>,
     name: PathBuf,
+    /// The first checkpoint that somebody could go on at with this file; then it is not removed.
+    kept: Option<u64>,
+    /// What it was begun with, until a checkpoint can do without that.
+    before: Option<PathBuf>,
+}
+
+/// What a checkpoint knows of a temporary file: enough to go on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    temporary: PathBuf,
+    /// Device and number on it, which stay when the file gets its name.
+    inode: (u64, u64),
+    length: u64,
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if let Some(temporary) = self.temporary.take() {
+        if let Some(temporary) = self.temporary.take().filter(|_| self.kept.is_none()) {
             // Nobody is left to tell that it cannot be removed; its name says what it is.
             let _ = fs::remove_file(temporary);
         }
@@ -121,7 +136,7 @@ impl Target {
             Place::Directly => (File::options().append(true).open(path), None),
             Place::Beside { directory, name, replaced } => {
                 let (temporary, file) = temporary(&directory, &name).map_err(|error| failed(path, &error))?;
-                let part = Part { temporary: Some(temporary), name };
+                let part = Part { temporary: Some(temporary), name, kept: None, before: None };
                 let allowed = match replaced {
                     Some(permissions) => file.set_permissions(permissions),
                     None => Ok(()),
@@ -140,15 +155,71 @@ impl Target {
         written.map_err(|error| failed(&self.path, &error))
     }
 
-    /// Puts the file under its name, as a whole, on the disk. Until then there is what was there before.
-    pub fn complete(mut self) -> Result<()> {
+    /// Brings all to the disk, which may report only now that it is full.
+    pub fn sync(&mut self) -> Result<()> {
         self.flush()?;
-        let Some(Part { temporary: Some(temporary), name }) = &self.part else { return Ok(()) };
-        // A disk may report only now that it was full.
-        let renamed = self.file.sync_all().and_then(|()| fs::rename(temporary, name));
-        renamed.map_err(|error| failed(&self.path, &error))?;
-        if let Some(part) = &mut self.part {
-            part.temporary = None;
+        if self.part.is_none() {
+            return Ok(());
+        }
+        self.file.sync_all().map_err(|error| failed(&self.path, &error))
+    }
+
+    /// Says what there is, for this checkpoint, after which the temporary file stays until it is complete. Nothing of a
+    /// file that is written to directly.
+    pub fn keep(&mut self, checkpoint: u64) -> Option<Kept> {
+        let part = self.part.as_mut()?;
+        let temporary = part.temporary.clone()?;
+        let metadata = self.file.metadata().ok()?;
+        part.kept.get_or_insert(checkpoint);
+        Some(Kept { temporary, inode: (metadata.dev(), metadata.ino()), length: metadata.len() })
+    }
+
+    /// A temporary file that begins with what an earlier one had at a checkpoint. That one stays as it is: whoever
+    /// wrote it may not know yet that it is given up, and another failure may lead back to the same checkpoint.
+    pub fn resume(path: &Path, kept: &Kept) -> Result<Target> {
+        let mut target = Target::open(path)?;
+        let Some(part) = &mut target.part else { return Ok(target) };
+        let same = |path: &Path| {
+            let file = File::open(path).ok()?;
+            let metadata = file.metadata().ok()?;
+            let is_it = (metadata.dev(), metadata.ino()) == kept.inode && metadata.len() >= kept.length;
+            is_it.then_some(file)
+        };
+        // It has its name if the end was near.
+        let Some(file) = same(&kept.temporary).or_else(|| same(&part.name)) else {
+            let temporary = kept.temporary.display();
+            let why = format!(
+                "`{temporary}`, which holds what was written before, is not on this host, or has changed; start the \
+                 worker node on the host that has it"
+            );
+            return Err(cannot_write(path, &why));
+        };
+        let copied = std::io::copy(&mut file.take(kept.length), &mut target.file);
+        copied.map_err(|error| failed(path, &error))?;
+        part.before = Some(kept.temporary.clone());
+        Ok(target)
+    }
+
+    /// Nobody will go on before this checkpoint any more.
+    pub fn forget_before(&mut self, checkpoint: u64) {
+        let Some(part) = &mut self.part else { return };
+        if part.kept.is_some_and(|kept| kept <= checkpoint)
+            && let Some(before) = part.before.take()
+        {
+            // Nobody is left to tell that it cannot be removed; its name says what it is.
+            let _ = fs::remove_file(before);
+        }
+    }
+
+    /// Puts the file under its name, as a whole; it has been brought to the disk. Until then there is what was there
+    /// before.
+    pub fn complete(mut self) -> Result<()> {
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let Some(temporary) = &part.temporary else { return Ok(()) };
+        fs::rename(temporary, &part.name).map_err(|error| failed(&self.path, &error))?;
+        part.temporary = None;
+        if let Some(before) = part.before.take() {
+            let _ = fs::remove_file(before);
         }
         Ok(())
     }

@@ -39,7 +39,8 @@ fn write<T: Serialize + Send + 'static>(file: &WriteFile<T>, records: impl IntoI
     for record in records {
         file.react(&mut state, record, &mut nothing())?;
     }
-    file.finish(&mut state, &mut nothing())
+    file.finish(&mut state, &mut nothing())?;
+    file.commit(&mut state, Commit::End)
 }
 
 fn counts() -> Vec<(String, u64)> {
@@ -96,6 +97,9 @@ fn a_file_is_replaced_at_the_end_only() {
 
     file.finish(&mut state, &mut nothing()).expect("written");
     file.finish(&mut state, &mut nothing()).expect("twice is once");
+    assert_eq!(read(&path), "old");
+    file.commit(&mut state, Commit::End).expect("complete");
+    file.commit(&mut state, Commit::End).expect("twice is once");
     assert_eq!(read(&path), "new\n");
     assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o640);
     assert!(fs::symlink_metadata(directory.at("link")).expect("a link").is_symlink());

@@ -154,7 +154,12 @@ impl Side {
     async fn hear(&mut self) -> (Bytes, Arc<Returns>) {
         loop {
             match self.heard.try_recv() {
-                Ok(Message::Batch { parcel: Parcel::Sealed(bytes), credit: Credit::Remote(returns), peer: false }) => {
+                Ok(Message::Batch {
+                    parcel: Parcel::Sealed(bytes),
+                    credit: Credit::Remote(returns),
+                    peer: false,
+                    ..
+                }) => {
                     return (bytes, returns);
                 }
                 Ok(_) => panic!("another message"),

@@ -104,10 +104,11 @@ impl Coordinator {
 
     /// Begins with the node that has waited longest.
     pub(super) fn grow_next(&mut self) -> Vec<Command> {
-        if !self.started || self.growing.is_some() {
+        let is_saving = self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.is_pending());
+        if !self.started || self.growing.is_some() || is_saving {
             return Vec::new();
         }
-        let Some(growth) = self.waiting.pop_front() else { return Vec::new() };
+        let Some(growth) = self.waiting.pop_front() else { return self.checkpoint_if_due() };
         let joined = growth.node;
         let ids = growth.ids(|vertex| self.workers.keys().filter(|id| id.vertex == vertex).count());
         self.growing = Some(Growing { growth, ids, at: At::Invited });

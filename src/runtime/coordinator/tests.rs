@@ -2,6 +2,7 @@
 
 mod growing;
 mod joining;
+mod saving;
 
 use std::collections::VecDeque;
 
@@ -249,7 +250,7 @@ proptest! {
     fn a_deployment_starts_at_most_once_and_ends_once(steps in vec(happening(), 0..80)) {
         let ids = [worker(0, 0), worker(0, 1), worker(2, 0)];
         let mut coordinator = coordinator(ids);
-        let (mut opened, mut gone) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        let (mut opened, mut gone) = (BTreeSet::new(), BTreeSet::new());
         let (mut starts, mut stops, mut failures) = (0, 0, 0);
         let mut ending = None;
         let all_go = ids.into_iter().enumerate().map(|(n, _)| (8, n));
@@ -300,4 +301,27 @@ proptest! {
         }
         prop_assert!(ending.is_some());
     }
+}
+
+fn saved(worker: WorkerId, checkpoint: u64, base: Option<u64>) -> Event {
+    Event::Saved(WorkerSaved { worker, checkpoint, finished: false, drained: false, objects: Vec::new(), base })
+}
+
+#[test]
+fn what_was_kept_of_another_checkpoint_than_the_last_does_not_count() {
+    let a = worker(0, 0);
+    let mut coordinator = coordinator([a]).with_checkpoints(None);
+    coordinator.handle(Event::Opened(a));
+    for checkpoint in [1, 2] {
+        coordinator.handle(Event::Checkpoint);
+        let commands = coordinator.handle(saved(a, checkpoint, (checkpoint > 1).then_some(1)));
+        assert!(matches!(commands.as_slice(), [Command::Seal { .. }]), "{commands:?}");
+        coordinator.handle(Event::Sealed { checkpoint });
+    }
+    coordinator.handle(Event::Checkpoint);
+    let commands = coordinator.handle(saved(a, 3, Some(1)));
+    assert!(matches!(commands.as_slice(), [Command::Abandon { checkpoint: 3, .. }]), "{commands:?}");
+    coordinator.handle(Event::Checkpoint);
+    let commands = coordinator.handle(saved(a, 4, Some(2)));
+    assert!(matches!(commands.as_slice(), [Command::Seal { checkpoint: 4, .. }]), "{commands:?}");
 }

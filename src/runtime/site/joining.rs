@@ -12,7 +12,7 @@ use crate::runtime::growth::Growth;
 use crate::runtime::neighbours::Neighbours;
 use crate::runtime::plan::Outline;
 use crate::runtime::wiring::Joined;
-use crate::runtime::worker::Message;
+use crate::runtime::worker::{Message, own_channel};
 
 /// What will be when a node has joined.
 pub(super) struct Joining {
@@ -73,7 +73,8 @@ impl State {
     /// A worker, if it is here, need not wait for so many ends.
     pub(super) fn release(&self, worker: WorkerId, ends: u32) {
         if let Some(mailbox) = self.workers.get(&worker) {
-            (0..ends).for_each(|_| mailbox.send(Message::End));
+            // As if they came from the worker itself, which no barrier does.
+            (0..ends).for_each(|_| mailbox.send(Message::End { from: own_channel(worker) }));
         }
     }
 

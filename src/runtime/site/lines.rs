@@ -9,6 +9,7 @@ use crate::id::NodeId;
 use crate::net::{BoxFuture, BoxStream, Refusal};
 use crate::runtime::connection::{Connection, Lost, Reader};
 use crate::runtime::coordinator::Event;
+use crate::runtime::vault::Courier;
 use crate::runtime::watch::watch;
 use crate::workflow::{Error, Result};
 
@@ -38,6 +39,8 @@ pub struct Others {
     pub name: Arc<dyn Fn(u32) -> Option<String> + Send + Sync>,
     /// How to reach them.
     pub dial: Dial,
+    /// How to reach checkpoints that are in a directory of the node that has planned the deployment.
+    pub courier: Option<Arc<dyn Courier>>,
 }
 
 /// Which connections the coordinator waits for.

@@ -12,7 +12,7 @@ const NOBODY: VertexId = VertexId(u32::MAX);
 /// Runs user code and turns a panic into a failure. With `blocks` the executor is told that it may take long.
 pub(super) fn guarded<R>(blocks: bool, work: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     take_blame();
-    let result = if blocks { tokio::task::block_in_place(|| actor::catch(work)) } else { actor::catch(work) };
+    let result = if blocks { actor::in_place(|| actor::catch(work)) } else { actor::catch(work) };
     result
         .unwrap_or_else(|message| Err(Failure { vertex: take_blame().unwrap_or(NOBODY), error: Error::Panic(message) }))
 }

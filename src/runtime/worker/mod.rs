@@ -3,17 +3,21 @@
 //! It handles one message at a time and never waits for credit between two of them: what it cannot send is kept in its
 //! [`Flow`], and until that has left it puts aside what its senders send, which holds their credit back.
 
+mod barriers;
 mod call;
+mod flush;
 mod joining;
 mod turn;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
+use self::barriers::Barriers;
+pub use self::barriers::{Channel, Inheritance, WorkerSnapshot, own_channel};
 use self::call::guarded;
 use self::turn::Turn;
 use super::connection::Returns;
@@ -26,11 +30,7 @@ use super::window::Window;
 use super::wiring::{Joined, Roster, Wires};
 use crate::actor::{Actor, ActorProcessingErr, ActorRef, Census, Resident};
 use crate::id::{NodeId, WorkerId};
-use crate::workflow::{Batch, Error, Flush, Opening, Origin, Stage};
-
-/// How long a busy worker keeps what has not filled a batch: the latency that a record has at most on account of
-/// batches, at a cost of a thousand flushes a second.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
+use crate::workflow::{Batch, Commit, Error, Opening, Origin, Stage};
 
 /// What a worker is told.
 pub enum Message {
@@ -39,9 +39,22 @@ pub enum Message {
     /// Everybody is prepared: sources may begin.
     Start,
     /// Work.
-    Batch { parcel: Parcel, credit: Credit, peer: bool },
+    Batch { parcel: Parcel, credit: Credit, from: Channel, peer: bool },
     /// A sender will send no more.
-    End,
+    End { from: Channel },
+    /// What comes over this channel from now on belongs to what follows the checkpoint.
+    Barrier { checkpoint: u64, from: Channel },
+    /// Save what it keeps when no more barrier is awaited.
+    /// A source that is to halt reads nothing behind it.
+    Trigger { checkpoint: u64, halt: bool },
+    /// A checkpoint that it may have halted for is not completed.
+    GoOn,
+    /// End: what it has saved is complete.
+    Suspend { checkpoint: u64 },
+    /// Save more of it.
+    Save,
+    /// Effects are there to stay.
+    Commit(Commit),
     /// Credit has come back.
     Wake,
     /// A source's next slice.
@@ -87,6 +100,8 @@ enum Phase {
     Draining,
     /// Its operations have finished; the rest of what they emitted is on its way out.
     Leaving,
+    /// All has left, and its receivers know; it waits until its effects are there to stay.
+    Finished,
     /// It is done, or has failed.
     Ended,
 }
@@ -105,6 +120,10 @@ pub struct Arguments {
     pub tell: Arc<dyn Fn(Event) + Send + Sync>,
     /// Messages in the mailbox.
     pub waiting: Arc<AtomicUsize>,
+    /// Takes what it has saved; none if no checkpoints are taken.
+    pub save: Arc<dyn Fn(WorkerSnapshot) + Send + Sync>,
+    /// Whether it waits at its end until it is told that all have come to theirs.
+    pub checkpoints: bool,
 }
 
 /// What the actor keeps: a worker, until it has ended. What is left here then goes to the supervisor, which must not be
@@ -136,6 +155,21 @@ struct State {
     started: Option<Instant>,
     flushed: Instant,
     listener: Option<intake::Closer>,
+    barriers: Barriers,
+    /// The newest checkpoint that it has saved.
+    last_checkpoint: u64,
+    /// A source that reads nothing behind this checkpoint, and whether it has come to that.
+    halts_at: u64,
+    halted: bool,
+    /// Barriers of peers for a checkpoint that has not come here otherwise, and what they sent behind them.
+    early_peers: Vec<(u64, Channel)>,
+    held_of_peers: VecDeque<Message>,
+    /// What was under way from peers when it was saved.
+    flights: Vec<Bytes>,
+    /// It goes on with what was saved after all of its senders had ended.
+    drained: bool,
+    /// It goes on with what was saved after its end.
+    finished: bool,
 }
 
 impl Actor for Worker {
@@ -160,6 +194,15 @@ impl Actor for Worker {
             started: None,
             flushed: now,
             listener: None,
+            barriers: Barriers::default(),
+            last_checkpoint: 0,
+            halts_at: 0,
+            halted: false,
+            early_peers: Vec::new(),
+            held_of_peers: VecDeque::new(),
+            flights: Vec::new(),
+            drained: false,
+            finished: false,
             arguments,
         };
         Ok(Slot { worker: Some(worker), waiting, _resident: resident })
@@ -177,6 +220,7 @@ impl Actor for Worker {
             Message::Continue => worker.produce().await,
             message => worker.take(message),
         }
+        worker.proceed();
         worker.rest();
         if worker.phase == Phase::Ended {
             slot.clear();
@@ -209,12 +253,31 @@ impl Slot {
 
 impl State {
     fn take(&mut self, message: Message) {
+        let is_sent = matches!(message, Message::Batch { .. } | Message::End { .. } | Message::Barrier { .. });
+        if is_sent && !self.flights.is_empty() {
+            // Whoever sends has been told to start, so all are open.
+            self.take_up_flights();
+            if self.phase == Phase::Ended {
+                return;
+            }
+        }
         match message {
             Message::Open(roster) => self.open(&roster),
             Message::Start => self.start(),
-            Message::Batch { peer: false, .. } | Message::End if self.is_blocked() => self.aside.push_back(message),
-            Message::Batch { parcel, credit, peer } => self.process(parcel, &credit, peer),
-            Message::End => self.channel_ended(),
+            Message::Batch { from, peer: true, .. } => {
+                if let Some(Message::Batch { parcel, credit, .. }) = self.hold_of_peer(from, message) {
+                    self.log_flight(from, &parcel);
+                    self.process(parcel, &credit, true);
+                }
+            }
+            Message::Batch { .. } | Message::End { .. } if self.is_blocked() => self.aside.push_back(message),
+            Message::Barrier { from, .. } if !self.is_peer(from) && self.is_blocked() => self.aside.push_back(message),
+            Message::Batch { .. } | Message::End { .. } | Message::Barrier { .. } => self.admit(message),
+            Message::Trigger { checkpoint, halt } => self.trigger(checkpoint, halt),
+            Message::GoOn => self.go_on(),
+            Message::Suspend { checkpoint } => self.suspend(checkpoint),
+            Message::Save => self.save_more(),
+            Message::Commit(commit) => self.commit(commit),
             Message::Wake => self.woken(),
             Message::Stop => self.stop(),
             Message::ListenFailed(error) => self.fail(error),
@@ -226,13 +289,43 @@ impl State {
         }
     }
 
+    /// Takes what comes over a channel, unless that is held back.
+    fn admit(&mut self, message: Message) {
+        let (Message::Batch { from, .. } | Message::End { from } | Message::Barrier { from, .. }) = message else {
+            return;
+        };
+        match self.hold(from, message) {
+            Some(Message::Batch { parcel, credit, peer, .. }) => self.process(parcel, &credit, peer),
+            Some(Message::End { .. }) => self.channel_ended(),
+            Some(Message::Barrier { checkpoint, from }) => self.barrier(checkpoint, from),
+            _ => {}
+        }
+    }
+
+    /// Takes what was put aside, as long as there is credit for what follows from it.
+    fn proceed(&mut self) {
+        while self.phase != Phase::Ended
+            && !self.halted
+            && !self.arguments.flow.is_blocked()
+            && !self.arguments.flow.is_given_up()
+        {
+            let Some(message) = self.aside.pop_front() else { break };
+            self.admit(message);
+        }
+    }
+
     fn is_blocked(&self) -> bool {
-        !self.aside.is_empty() || self.arguments.flow.is_blocked()
+        !self.aside.is_empty() || self.halted || self.arguments.flow.is_blocked()
     }
 
     fn open(&mut self, roster: &Arc<Roster>) {
         let mut wires =
             Wires::new(Arc::clone(roster), self.arguments.id, self.own.clone(), self.arguments.flow.clone());
+        if let Some(inherited) = roster.inherited(self.arguments.id) {
+            self.flights = inherited.flights().cloned().collect();
+            (self.drained, self.finished) = (inherited.drained, inherited.finished);
+            self.last_checkpoint = roster.checkpoint();
+        }
         let stage = &self.arguments.stage;
         let (factory, offset) = (Arc::clone(&stage.factory), stage.offset);
         self.arguments.progress.enter();
@@ -255,6 +348,11 @@ impl State {
     /// Others may have been started before it, so it may have been sent all that it will ever be sent.
     fn start(&mut self) {
         self.started = Some(Instant::now());
+        if self.finished {
+            self.phase = Phase::Leaving;
+            return self.leave_if_empty();
+        }
+        self.take_up_flights();
         match self.arguments.stage.factory.origin() {
             // A vertex that nothing is linked to has no end to wait for.
             Origin::Links if self.arguments.stage.channels == 0 => self.all_ended(),
@@ -306,6 +404,7 @@ impl State {
 
     fn channel_ended(&mut self) {
         self.channels_left = self.channels_left.saturating_sub(1);
+        self.save_if_aligned();
         if self.channels_left == 0 && self.phase == Phase::Running {
             self.all_ended();
         }
@@ -318,7 +417,9 @@ impl State {
         }
         self.phase = Phase::Draining;
         self.unreported = true;
-        self.run(|stage| stage.drain());
+        if !self.drained {
+            self.run(|stage| stage.drain());
+        }
     }
 
     fn answer(&mut self, round: u32) {
@@ -329,6 +430,7 @@ impl State {
     fn finish(&mut self) {
         if self.run(|stage| stage.finish()).is_some() {
             self.phase = Phase::Leaving;
+            self.hand_over_if_done();
             self.leave_if_empty();
         }
     }
@@ -337,8 +439,14 @@ impl State {
         if self.phase != Phase::Leaving || !self.arguments.flow.pump() {
             return;
         }
+        if self.arguments.checkpoints {
+            self.arguments.flow.end();
+            self.phase = Phase::Finished;
+            (self.arguments.tell)(Event::Done(self.arguments.id));
+            return self.save_if_aligned();
+        }
         // Before the receivers are told that all is well, because a destructor may panic.
-        if self.drop_stage().is_some() {
+        if self.run(|stage| stage.commit(Commit::End)).is_some() && self.drop_stage().is_some() {
             self.arguments.flow.end();
             self.phase = Phase::Ended;
             (self.arguments.tell)(Event::Done(self.arguments.id));
@@ -349,13 +457,7 @@ impl State {
         if !self.arguments.flow.pump() {
             return;
         }
-        while self.phase != Phase::Ended && !self.arguments.flow.is_blocked() && !self.arguments.flow.is_given_up() {
-            match self.aside.pop_front() {
-                Some(Message::Batch { parcel, credit, peer }) => self.process(parcel, &credit, peer),
-                Some(_) => self.channel_ended(),
-                None => break,
-            }
-        }
+        self.proceed();
         if self.phase == Phase::Running && !self.arguments.flow.is_blocked() {
             self.resume();
         }
@@ -369,43 +471,6 @@ impl State {
         } else if self.phase == Phase::Running && !self.arguments.flow.is_blocked() {
             self.all_ended();
         }
-    }
-
-    /// Between two messages: what is kept leaves if there is nothing else to do, or if it has waited long enough.
-    fn rest(&mut self) {
-        if !matches!(self.phase, Phase::Running | Phase::Draining)
-            || self.started.is_none()
-            || self.is_about_to_produce()
-        {
-            return;
-        }
-        if self.arguments.waiting.load(Ordering::Acquire) == 0 && !self.is_blocked() {
-            self.flush_idle();
-            if self.phase == Phase::Draining && std::mem::take(&mut self.unreported) {
-                let (worker, sent, received) = (self.arguments.id, self.arguments.flow.to_peers(), self.from_peers);
-                (self.arguments.tell)(Event::Drained { worker, sent, received });
-            }
-        } else {
-            self.flush_if_due(Instant::now());
-        }
-    }
-
-    fn flush_idle(&mut self) {
-        self.flushed = Instant::now();
-        let now = self.since_start(self.flushed);
-        self.run(|stage| stage.flush(Flush::Idle { now }));
-    }
-
-    fn flush_if_due(&mut self, now: Instant) {
-        if now - self.flushed >= FLUSH_INTERVAL {
-            self.flushed = now;
-            let now = self.since_start(now);
-            self.run(|stage| stage.flush(Flush::Busy { now }));
-        }
-    }
-
-    fn since_start(&self, now: Instant) -> Duration {
-        self.started.map_or(Duration::ZERO, |started| now - started)
     }
 }
 

@@ -1,7 +1,9 @@
 //! A source's turns: when it is asked for records, and for how many.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{Message, Phase, State};
 use crate::actor;
@@ -100,7 +102,7 @@ impl State {
         self.turn.place = Place::Parked;
         self.turn.sliced = Instant::now();
         loop {
-            if self.phase != Phase::Running || self.arguments.flow.is_given_up() {
+            if self.phase != Phase::Running || self.halted || self.arguments.flow.is_given_up() {
                 return;
             }
             if self.stopping {

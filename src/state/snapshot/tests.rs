@@ -12,9 +12,10 @@ fn worker() -> WorkerId {
 fn write(parts: &[(u32, Part, Vec<u8>)]) -> (Vec<u8>, Vec<Section>) {
     let mut writer = SnapshotWriter::new(worker());
     for (vertex, part, bytes) in parts {
-        writer.section(VertexId(*vertex), *part, bytes);
+        writer.section(VertexId(*vertex), *part, Bytes::copy_from_slice(bytes));
     }
-    writer.finish()
+    let (pieces, sections) = writer.finish();
+    (pieces.concat(), sections)
 }
 
 fn parts() -> impl Strategy<Value = Vec<(u32, Part, Vec<u8>)>> {

@@ -13,7 +13,8 @@ use router::Router;
 use super::keyed_state::{merge_by_key, owner};
 use crate::codec::{Record, stable_hash};
 use crate::workflow::{
-    Cluster, Combine, Deployment, Emit, Flush, Gather, KeyedTable, LinkContext, Outbox, Result, Strategy, WorkerContext,
+    ByHand, Cluster, Combine, Deployment, Emit, Flush, Gather, KeyedTable, LinkContext, Outbox, Rescale, Result, Saved,
+    Saving, Snapshot, Strategy, WorkerContext,
 };
 
 /// Spreads each key over several workers when its owner has more to do than others, and sends the owner what they have
@@ -93,9 +94,10 @@ impl<K: Record + Hash + Eq + Clone, S, P: Record> Shared<K, S, P> {
 impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
     type Message = Split<O::In, O::Key, O::Partial>;
     type Sender = Router;
-    type State = Shared<O::Key, O::State, O::Partial>;
+    type State = ByHand<Shared<O::Key, O::State, O::Partial>>;
     const NAME: &'static str = "partial key";
     const PEERS: bool = true;
+    const RESCALE: Rescale = Rescale::Dealt;
 
     fn deploy(&self, _operation: &O, cluster: &Cluster) -> Result<Deployment> {
         Ok(cluster.on_all_worker_cores())
@@ -118,7 +120,21 @@ impl<O: Combine<In: Record>> Strategy<O> for PartialKey {
     }
 
     fn init(&self, _worker: &WorkerContext<'_, O>) -> Result<Self::State> {
-        Ok(Shared { states: KeyedTable::new(), partials: KeyedTable::new() })
+        Ok(ByHand(Shared { states: KeyedTable::new(), partials: KeyedTable::new() }))
+    }
+
+    /// What it has combined of the keys of others has been sent to them before, by [`settle`](Strategy::settle).
+    fn snapshot(
+        &self,
+        _worker: &WorkerContext<'_, O>,
+        shared: &mut Self::State,
+        snapshot: &mut Snapshot,
+    ) -> Result<Saving> {
+        shared.states.snapshot(snapshot)
+    }
+
+    fn restore(&self, _worker: &WorkerContext<'_, O>, saved: &Saved) -> Result<Self::State> {
+        Ok(ByHand(Shared { states: KeyedTable::restore(saved)?, partials: KeyedTable::new() }))
     }
 
     #[inline(always)]

@@ -100,7 +100,7 @@ struct Relay {
     late: bool,
 }
 
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Runner {
     drained: bool,
 }

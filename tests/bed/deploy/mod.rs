@@ -13,7 +13,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, ONCE};
 use super::program::Program;
 
 /// Starts sshd, which wants an empty directory; it is the one that the system's own makes.
@@ -94,7 +94,7 @@ impl Site {
     pub fn deploy_by(&self, shell: &[&str], arguments: &[&str]) -> Program {
         let start = ["/tmp/release/bin/skitter", "deploy", "--working-dir", "/tmp/release", "--ssh-config"];
         let more = ["/tmp/ssh/client", "--cookie-file", "/tmp/cookie"];
-        self.cluster.bed.start("host-a", &[shell, &start[..], &more[..], arguments].concat())
+        self.cluster.bed.start("host-a", &[&["env", ONCE], shell, &start[..], &more[..], arguments].concat())
     }
 
     /// That nothing is left but the servers, which end.

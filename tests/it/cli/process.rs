@@ -32,6 +32,12 @@ pub fn ring(directory: &Path) -> Command {
     clean(PROGRAM.get_or_init(|| example("ring")), directory)
 }
 
+/// The example whose result shows whether something was lost.
+pub fn exact(directory: &Path) -> Command {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    clean(PROGRAM.get_or_init(|| example("exact")), directory)
+}
+
 /// The example that can be a bad peer.
 pub fn peers(directory: &Path) -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();

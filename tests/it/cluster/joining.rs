@@ -9,9 +9,18 @@ use crate::cli::process::Ended;
 
 /// Workers, and a master that prints and counts numbers on them.
 fn running(host: &Host, options: &[&str]) -> ([Node; 2], Node) {
+    running_with(host, &[], options)
+}
+
+/// The same, where a failure is the end.
+fn running_once(host: &Host, options: &[&str]) -> ([Node; 2], Node) {
+    running_with(host, &["--checkpoint-interval", "off"], options)
+}
+
+fn running_with(host: &Host, of_master: &[&str], options: &[&str]) -> ([Node; 2], Node) {
     let workers = ["w1", "w2"].map(|name| host.worker(name, &[]));
-    let arguments = ["master", "start", "w1@localhost", "w2@localhost", "-d", "spreads", "--"];
-    let master = host.start(arguments.iter().chain(options));
+    let arguments = ["master", "start", "w1@localhost", "w2@localhost", "-d", "spreads"];
+    let master = host.start(arguments.iter().chain(of_master).chain(&["--"]).chain(options));
     master.says("Deploying `spreads`");
     (workers, master)
 }
@@ -103,7 +112,7 @@ fn keyed_state_stays_where_it_is() {
 #[test]
 fn a_worker_that_has_joined_is_missed_as_all_others() {
     let host = Host::faulty();
-    let (_workers, master) = running(&host, &[]);
+    let (_workers, master) = running_once(&host, &[]);
     let joined = join(&host, "w3");
     master.says("`again` grew by 2 workers on `w3@localhost`");
     joined.signal(Signal::KILL);
@@ -121,7 +130,7 @@ fn is_missed(master: &Ended) {
 fn a_worker_that_dies_while_it_joins_harms_nobody_or_is_missed() {
     for _ in 0..8 {
         let host = Host::faulty();
-        let (workers, master) = running(&host, &["--count", "100"]);
+        let (workers, master) = running_once(&host, &["--count", "100"]);
         let joined = join(&host, "w3");
         joined.says("Connected to master: ");
         joined.signal(Signal::KILL);

@@ -1,4 +1,4 @@
-//! Nodes that go away: those that depend on them say so, and end as they were told.
+//! Nodes that go away where no checkpoints are taken: those that depend on them say so, and end as they were told.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use super::node::{Host, Node};
 
 /// A master that runs a workflow without an end on two workers.
 fn running(host: &Host, options: &[&str]) -> Node {
-    let arguments = ["master", "start", "w1@localhost", "w2@localhost", "-d", "everywhere"];
+    let arguments =
+        ["master", "start", "w1@localhost", "w2@localhost", "-d", "everywhere", "--checkpoint-interval", "off"];
     let master = host.start(arguments.iter().chain(options));
     master.says("Deploying `everywhere`");
     master

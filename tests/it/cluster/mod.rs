@@ -8,4 +8,5 @@ pub mod node;
 mod noise;
 mod peers;
 mod refusals;
+mod tls;
 mod workflows;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::{TempDir, tempdir};
 
-use crate::cli::process::{Ended, faulty, log_line, peers, ring, skitter};
+use crate::cli::process::{Ended, exact, faulty, log_line, peers, ring, skitter};
 
 /// How long a test waits for what must come: many times what it takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +44,11 @@ impl Host {
     /// With the strategy of a user's.
     pub fn ring() -> Host {
         Host { program: ring, ..Host::new() }
+    }
+
+    /// With a workflow that shows whether something was lost.
+    pub fn exact() -> Host {
+        Host { program: exact, ..Host::new() }
     }
 
     /// With workflows that show what a bad peer does.

@@ -37,8 +37,10 @@ impl Scene {
         bad.says("Reachable at `w2@localhost`");
         let other = host.worker("w3", &["--tag", "apart"]);
         let before = good.memory();
-        let deploy = ["master", "start", "w1@localhost", "w2@localhost", "w3@localhost", "-d", "unequal", "--"];
-        let master = host.start(deploy.iter().chain(arguments));
+        let workers = ["master", "start", "w1@localhost", "w2@localhost", "w3@localhost"];
+        // Where a failure is the end.
+        let deploy = workers.iter().chain(&["-d", "unequal", "--checkpoint-interval", "off", "--"]);
+        let master = host.start(deploy.chain(arguments));
         Scene { good, bad, other, master, before }
     }
 

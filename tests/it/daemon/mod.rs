@@ -5,4 +5,5 @@ mod control;
 mod deployments;
 mod home;
 mod life;
+mod private;
 mod service;

@@ -1,5 +1,6 @@
 //! User code with a trap in a place of the test's choice.
 
+use serde::{Deserialize, Serialize};
 use skitter::prelude::*;
 use skitter::workflow::{
     Cluster, Deployment, Error, Flush, Intake, Keyed, LinkContext, Outbox, Passive, Progress, Pull, Share, Source,
@@ -7,7 +8,7 @@ use skitter::workflow::{
 };
 
 /// Where something can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
     Nowhere,
     // Of an operation.
@@ -35,14 +36,14 @@ pub(super) enum Place {
     StrategyFinish,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum How {
     Error,
     Panic,
 }
 
 /// What goes wrong.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Trap(pub(super) Place, pub(super) How);
 
 pub(super) const SET_NOWHERE: Trap = Trap(Place::Nowhere, How::Error);
@@ -77,6 +78,7 @@ impl Trap {
 #[derive(Clone)]
 pub(super) struct Trapped(pub(super) Trap);
 
+#[derive(Serialize, Deserialize)]
 pub(super) struct TrappedState(Trap);
 
 impl Drop for TrappedState {

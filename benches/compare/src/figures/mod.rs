@@ -1,5 +1,6 @@
 //! Figures that have a bound and no peer: what is measured of Skitter alone.
 
+pub mod checkpoints;
 pub mod nodes;
 
 use std::path::Path;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skitter::prelude::*;
-use skitter::workflow::{Cluster, Deployment, Flush, LinkContext, Outbox, WorkerContext};
+use skitter::workflow::{ByHand, Cluster, Deployment, Flush, LinkContext, Outbox, WorkerContext};
 
 use super::numbers::Counting;
 use super::words::Blocks;
@@ -36,7 +36,7 @@ struct ByColumns;
 impl Strategy<CountWords> for ByColumns {
     type Message = Column;
     type Sender = Cutter;
-    type State = WordCounts;
+    type State = ByHand<WordCounts>;
     const NAME: &'static str = "by columns";
 
     fn deploy(&self, _operation: &CountWords, cluster: &Cluster) -> Result<Deployment> {
@@ -70,14 +70,14 @@ impl Strategy<CountWords> for ByColumns {
         cutter.rest(|owner, column| outbox.send(owner, column));
     }
 
-    fn init(&self, _worker: &WorkerContext<'_, CountWords>) -> Result<WordCounts> {
-        Ok(WordCounts::default())
+    fn init(&self, _worker: &WorkerContext<'_, CountWords>) -> Result<ByHand<WordCounts>> {
+        Ok(ByHand(WordCounts::default()))
     }
 
     fn process<E: Emit<u64>>(
         &self,
         _worker: &WorkerContext<'_, CountWords>,
-        counts: &mut WordCounts,
+        counts: &mut ByHand<WordCounts>,
         column: Column,
         emit: &mut E,
         _peers: &mut Outbox<Column>,

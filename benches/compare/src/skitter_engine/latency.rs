@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use skitter::prelude::*;
-use skitter::workflow::{Pull, Share, Source};
+use skitter::workflow::{ByHand, Pull, Share, Source};
 
 use crate::jobs::Run;
 use crate::pace::{Due, Event, LatencySink, Pacer};
@@ -64,15 +64,15 @@ impl Operation for Arrivals {
 }
 
 impl React for Arrivals {
-    type State = LatencySink;
+    type State = ByHand<LatencySink>;
 
-    fn init(&self) -> LatencySink {
-        LatencySink::new(&self.0)
+    fn init(&self) -> ByHand<LatencySink> {
+        ByHand(LatencySink::new(&self.0))
     }
 
     fn react<E: Emit<Infallible>>(
         &self,
-        sink: &mut LatencySink,
+        sink: &mut ByHand<LatencySink>,
         (event, count): (Event, u64),
         _emit: &mut E,
     ) -> Result<()> {

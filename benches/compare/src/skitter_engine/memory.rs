@@ -8,6 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use skitter::prelude::*;
+use skitter::workflow::ByHand;
 
 use super::words::{CountWords, Words};
 use crate::figures::{Memory, SlowSink};
@@ -72,13 +73,13 @@ impl Operation for Slow {
 }
 
 impl React for Slow {
-    type State = Sink;
+    type State = ByHand<Sink>;
 
-    fn init(&self) -> Sink {
-        Sink::new(&self.0)
+    fn init(&self) -> ByHand<Sink> {
+        ByHand(Sink::new(&self.0))
     }
 
-    fn react<E: Emit<Infallible>>(&self, sink: &mut Sink, update: u64, _emit: &mut E) -> Result<()> {
+    fn react<E: Emit<Infallible>>(&self, sink: &mut ByHand<Sink>, update: u64, _emit: &mut E) -> Result<()> {
         let begin = Instant::now();
         while begin.elapsed() < DELAY {
             std::hint::spin_loop();

@@ -52,6 +52,7 @@ pub fn run(engine: Engine, run: &Run, is_master: bool) -> std::result::Result<()
         build: Fingerprint([0; 32]),
         runtime: Settings { cores: 1, threads: 1, ..Settings::default() },
         transport: Arc::new(Tcp),
+        credentials: None,
     };
     let jobs = Arc::new(Jobs { engine, run: run.clone() });
     let ended = if is_master {

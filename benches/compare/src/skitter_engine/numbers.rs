@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use skitter::operations::Numbers;
 use skitter::prelude::*;
-use skitter::workflow::Keyed;
+use skitter::workflow::{ByHand, Keyed};
 
 use crate::hash;
 use crate::jobs::{J2_RECORDS, J3_RECORDS, Run, j3_key, maps};
@@ -39,7 +39,7 @@ pub fn running_sums(workflow: &WorkflowBuilder, run: &Run) {
 
 /// A running sum for each key; reports the final ones.
 #[derive(Clone)]
-struct SumByKey(Arc<Totals>);
+pub struct SumByKey(pub Arc<Totals>);
 
 impl Operation for SumByKey {
     type In = (u64, u64);
@@ -89,14 +89,14 @@ impl Operation for Counting {
 }
 
 impl React for Counting {
-    type State = Sink;
+    type State = ByHand<Sink>;
 
-    fn init(&self) -> Sink {
-        Sink::new(&self.0)
+    fn init(&self) -> ByHand<Sink> {
+        ByHand(Sink::new(&self.0))
     }
 
     #[inline(always)]
-    fn react<E: Emit<Infallible>>(&self, sink: &mut Sink, update: u64, _emit: &mut E) -> Result<()> {
+    fn react<E: Emit<Infallible>>(&self, sink: &mut ByHand<Sink>, update: u64, _emit: &mut E) -> Result<()> {
         sink.update(update);
         Ok(())
     }

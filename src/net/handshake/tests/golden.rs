@@ -30,6 +30,17 @@ fn an_identity_is_pinned() {
     assert_eq!(read_claim(IDENTITY), Ok(worker()));
 }
 
+/// Names become parts of paths; so none is taken from a peer that would lead elsewhere.
+#[test]
+fn a_name_that_leads_elsewhere_is_none() {
+    for name in [b"../../x", b"/etc/ab", b"a\0bcdef", b"a\nbcdef"] {
+        let claim = [&IDENTITY[..1], name, &IDENTITY[8..]].concat();
+        let refusal = read_claim::<Identity>(&claim).expect_err("no name");
+        assert_eq!(refusal.reason, Reason::Incompatible, "{refusal}");
+    }
+    assert!(read_claim::<Identity>(&[&IDENTITY[..1], b"..worker"[..7].as_ref(), &IDENTITY[8..]].concat()).is_ok());
+}
+
 #[test]
 fn purposes_are_pinned() {
     let data = Purpose::Data { deployment: DeploymentId(300), from: 2 };

@@ -5,8 +5,6 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::world::HostId;
 
 /// How much may be under way in one direction, in bytes: about what a system's buffers hold.
@@ -29,13 +27,13 @@ pub(super) struct Link {
     pub from: HostId,
     pub to: HostId,
     /// What is under way, and when it arrives.
-    pieces: VecDeque<(Instant, Vec<u8>)>,
+    pieces: VecDeque<(Duration, Vec<u8>)>,
     /// How much that is.
     weight: usize,
     /// When the last piece arrives.
-    last: Instant,
+    last: Duration,
     /// When the end arrives.
-    end: Option<Instant>,
+    end: Option<Duration>,
     /// The reader is dropped.
     pub unread: bool,
     /// The writer is dropped.
@@ -52,7 +50,7 @@ pub(super) struct Link {
 pub(super) struct Look<T> {
     pub found: Poll<io::Result<T>>,
     /// When to look again, if something is under way.
-    pub again: Option<Instant>,
+    pub again: Option<Duration>,
     /// Whom to wake, after the world is unlocked.
     pub wake: Option<Waker>,
 }
@@ -79,7 +77,7 @@ impl Link {
             to,
             pieces: VecDeque::new(),
             weight: 0,
-            last: Instant::now(),
+            last: Duration::ZERO,
             end: None,
             unread: false,
             unwritten: false,
@@ -95,14 +93,20 @@ impl Link {
         self.reader.take().into_iter().chain(self.writer.take())
     }
 
-    pub fn read(&mut self, silent: bool, most: usize, cx: &Context<'_>) -> Look<Vec<u8>> {
+    /// Whether somebody waits for what has arrived by now.
+    pub fn is_due(&self, now: Duration) -> bool {
+        let next = self.pieces.front().map(|(at, _)| *at).or(self.end);
+        self.reader.is_some() && next.is_some_and(|at| at <= now)
+    }
+
+    pub fn read(&mut self, now: Duration, silent: bool, most: usize, cx: &Context<'_>) -> Look<Vec<u8>> {
         if self.reset {
             return Look::lost();
         }
         self.reader = Some(cx.waker().clone());
         let next = self.pieces.front().map(|(at, _)| *at).or(self.end).filter(|_| !silent);
         let Some(at) = next else { return Look::new(Poll::Pending) };
-        if at > Instant::now() {
+        if at > now {
             return Look { again: Some(at), ..Look::new(Poll::Pending) };
         }
         let Some((_, piece)) = self.pieces.front_mut() else { return Look::new(Poll::Ready(Ok(Vec::new()))) };
@@ -116,7 +120,8 @@ impl Link {
         Look { wake: self.writer.take(), ..Look::new(Poll::Ready(Ok(bytes))) }
     }
 
-    pub fn write(&mut self, silent: Option<Silence>, bytes: &[u8], latency: Duration, cx: &Context<'_>) -> Look<usize> {
+    /// Takes some bytes, which arrive at `then` or behind those before them.
+    pub fn write(&mut self, silent: Option<Silence>, bytes: &[u8], then: Duration, cx: &Context<'_>) -> Look<usize> {
         if self.reset {
             return Look::lost();
         }
@@ -133,17 +138,17 @@ impl Link {
             return Look::new(Poll::Pending);
         }
         let taken = &bytes[..bytes.len().min(room)];
-        self.last = self.last.max(Instant::now() + latency);
+        self.last = self.last.max(then);
         self.weight += taken.len() + PIECE;
         self.pieces.push_back((self.last, taken.to_vec()));
         Look { wake: self.reader.take(), ..Look::new(Poll::Ready(Ok(taken.len()))) }
     }
 
-    /// Nothing more is written. Gives who has to know.
-    pub fn end(&mut self, silent: Option<Silence>, latency: Duration) -> Option<Waker> {
+    /// Nothing more is written, which is known at `then`. Gives who has to know.
+    pub fn end(&mut self, silent: Option<Silence>, then: Duration) -> Option<Waker> {
         if self.end.is_none() {
             self.doomed |= silent == Some(Silence::Lose);
-            self.last = self.last.max(Instant::now() + latency);
+            self.last = self.last.max(then);
             self.end = Some(self.last);
         }
         self.reader.take()

@@ -16,11 +16,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use self::link::Silence;
 use self::stream::{Ends, SimulatedStream};
-use self::world::{HostId, World};
+use self::world::{Clock, HostId, World};
 use super::{BoxFuture, BoxStream, CONNECT_TIMEOUT, Listener, Transport};
 
 /// Most connections that wait at a port to be accepted, as is usual.
@@ -66,7 +66,24 @@ pub struct Simulated {
 impl Simulated {
     /// A network without hosts, in which bytes take from 0.1 to 2 ms, by the seed.
     pub fn new(seed: u64) -> Simulated {
-        Simulated { world: Arc::new(Mutex::new(World::new(seed))) }
+        Simulated { world: Arc::new(Mutex::new(World::new(seed, Clock::Tokio(Instant::now())))) }
+    }
+
+    /// The same, for hosts that each have a runtime of their own, and with it a clock: nothing arrives but when
+    /// somebody [steps](Simulated::step) on.
+    pub fn stepped(seed: u64) -> Simulated {
+        Simulated { world: Arc::new(Mutex::new(World::new(seed, Clock::Stepped(Duration::ZERO)))) }
+    }
+
+    /// Moves the time of a network on that does not have tokio's.
+    pub fn step(&self, by: Duration) {
+        let wakers = lock(&self.world).step(by);
+        wake(wakers);
+    }
+
+    /// How many pieces were written, and connections made, so far: as long as that stays the same, nothing happens.
+    pub fn moves(&self) -> u64 {
+        lock(&self.world).moves
     }
 
     /// How long bytes take from now on, between different hosts. Each piece that is written takes its own time, and
@@ -226,6 +243,10 @@ impl Transport for SimulatedHost {
             let listener = SimulatedListener { world: Arc::clone(&self.world), id: self.id, address, accepted };
             Ok(Box::new(listener) as Box<dyn Listener>)
         })
+    }
+
+    fn time_of_day(&self) -> Duration {
+        lock(&self.world).time_of_day()
     }
 }
 

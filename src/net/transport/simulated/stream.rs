@@ -55,7 +55,7 @@ impl AsyncRead for ReadEnd {
                 return Poll::Ready(Ok(()));
             }
             // Without one, the link wakes who reads.
-            let Some(again) = again else { return Poll::Pending };
+            let Some(again) = again.and_then(|then| lock(&self.world).waits_until(then)) else { return Poll::Pending };
             let mut arrival = Box::pin(sleep_until(again));
             let arrived = arrival.as_mut().poll(cx);
             self.arrival = Some(arrival);

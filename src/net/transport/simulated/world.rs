@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use super::link::{Link, Look, Silence};
 use super::refused;
@@ -24,9 +25,23 @@ pub(super) type Connections = mpsc::Sender<(Box<SimulatedStream>, SocketAddr)>;
 /// The first port that is given to who wants any.
 const FIRST_PORT: u16 = 40_000;
 
+/// What the clocks of the hosts say when the world begins: the time since 1970, many years of it.
+const FIRST_TIME: Duration = Duration::from_secs(1_000_000_000);
+
+/// What moves the time.
+pub(super) enum Clock {
+    /// Tokio does; the world began then.
+    Tokio(Instant),
+    /// Somebody steps on; so far it has come.
+    Stepped(Duration),
+}
+
 /// The hosts, what is under way between them, and what is broken.
 pub(super) struct World {
     dice: u64,
+    clock: Clock,
+    /// Pieces written, and connections made and lost, ever.
+    pub moves: u64,
     pub latency: RangeInclusive<Duration>,
     hosts: BTreeMap<String, HostId>,
     /// The ports of hosts; who listens at them, and whether it does so for its own host only.
@@ -43,9 +58,11 @@ pub(super) struct World {
 }
 
 impl World {
-    pub fn new(seed: u64) -> World {
+    pub fn new(seed: u64, clock: Clock) -> World {
         World {
             dice: seed,
+            clock,
+            moves: 0,
             latency: Duration::from_micros(100)..=Duration::from_millis(2),
             hosts: BTreeMap::new(),
             listeners: BTreeMap::new(),
@@ -57,6 +74,42 @@ impl World {
             off: BTreeSet::new(),
             changed: Arc::default(),
         }
+    }
+
+    /// The time since it began.
+    fn now(&self) -> Duration {
+        match self.clock {
+            Clock::Tokio(began) => began.elapsed(),
+            Clock::Stepped(now) => now,
+        }
+    }
+
+    /// What the clocks of the hosts say.
+    pub fn time_of_day(&self) -> Duration {
+        FIRST_TIME + self.now()
+    }
+
+    /// When who waits until then has to look again; none if it is woken.
+    pub fn waits_until(&self, then: Duration) -> Option<Instant> {
+        match self.clock {
+            Clock::Tokio(began) => Some(began + then),
+            Clock::Stepped(_) => None,
+        }
+    }
+
+    /// Moves the time on. Gives who has to look.
+    pub fn step(&mut self, by: Duration) -> Vec<Waker> {
+        if let Clock::Stepped(now) = &mut self.clock {
+            *now += by;
+        }
+        let now = self.now();
+        let due = |(id, link): (&LinkId, &Link)| link.is_due(now).then_some(*id);
+        let due: Vec<LinkId> = self.links.iter().filter_map(due).collect();
+        let mut wakers = Vec::new();
+        for id in due {
+            wakers.extend(self.links.get_mut(&id).into_iter().flat_map(Link::wakers));
+        }
+        wakers
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -161,6 +214,7 @@ impl World {
 
     /// Makes a connection; gives the ends of who connects, and of the other.
     pub fn connect(&mut self, from: HostId, to: HostId, port: u16) -> (Ends, Ends) {
+        self.moves += 1;
         let (there, back) = (self.last_link + 1, self.last_link + 2);
         self.last_link = back;
         self.links.insert(there, Link::new(from, to));
@@ -191,6 +245,7 @@ impl World {
     /// After a change: resets what is doomed and reachable, and lets everybody look again. What was held back
     /// arrives.
     pub fn settle(&mut self) -> Vec<Waker> {
+        self.moves += 1;
         let mut wakers = Vec::new();
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         let doomed: Vec<LinkId> = ids.iter().copied().filter(|id| self.links[id].doomed).collect();
@@ -215,22 +270,25 @@ impl World {
 
     /// Reads what has arrived; nothing at the end.
     pub fn read(&mut self, id: LinkId, most: usize, cx: &Context<'_>) -> Look<Vec<u8>> {
+        let now = self.now();
         let Some((silent, link)) = self.link(id, |link| link.to) else { return Look::lost() };
-        link.read(silent.is_some(), most, cx)
+        link.read(now, silent.is_some(), most, cx)
     }
 
     /// Writes some bytes, at least one; tells how many.
     pub fn write(&mut self, id: LinkId, bytes: &[u8], cx: &Context<'_>) -> Look<usize> {
-        let latency = self.link_latency(id);
+        let then = self.now() + self.link_latency(id);
+        self.moves += 1;
         let Some((silent, link)) = self.link(id, |link| link.from) else { return Look::lost() };
-        link.write(silent, bytes, latency, cx)
+        link.write(silent, bytes, then, cx)
     }
 
     /// Nothing more is written.
     pub fn end(&mut self, id: LinkId) -> Option<Waker> {
-        let latency = self.link_latency(id);
+        let then = self.now() + self.link_latency(id);
+        self.moves += 1;
         let (silent, link) = self.link(id, |link| link.from)?;
-        link.end(silent, latency)
+        link.end(silent, then)
     }
 
     /// An end of a direction is dropped.

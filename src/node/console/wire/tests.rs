@@ -25,6 +25,10 @@ fn requests_have_these_bytes() {
             Request::Undeploy { deployment: 3, patience_ms: 1 },
             r#"{"skitter":1,"verb":"undeploy","deployment":3,"patience_ms":1}"#,
         ),
+        (
+            Request::Savepoint { deployment: 3, directory: Some("d".to_owned()), stop: true },
+            r#"{"skitter":1,"verb":"savepoint","deployment":3,"directory":"d","stop":true}"#,
+        ),
         (Request::Workers { deployment: None }, r#"{"skitter":1,"verb":"workers","deployment":null}"#),
         (Request::Graph { deployment: 1 }, r#"{"skitter":1,"verb":"graph","deployment":1}"#),
         (Request::Log { level: Level::Debug }, r#"{"skitter":1,"verb":"log","level":"debug"}"#),

@@ -1,18 +1,21 @@
 //! One worker, with a test in place of its senders, receivers, peers and coordinator.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
+
+use std::time::Duration;
 
 use super::super::*;
 use crate::actor::{self, Executor};
 use crate::codec::CodecError;
-use crate::id::VertexId;
+use crate::id::{Part, VertexId};
 use crate::runtime::flow::Way;
 use crate::runtime::plan::Outline;
 use crate::runtime::wiring::Meters;
 use crate::workflow::{
-    Cluster, Deployment, Failure, Gate, Grown, Messages, NodeInfo, Post, Progress, Pull, Result, Role, StageFactory,
-    Survey, WorkerInfo, Workers,
+    Cluster, Deployment, Failure, Flush, Gate, Grown, Messages, NodeInfo, Post, Progress, Pull, Rescale, Result, Role,
+    Saving, Snapshot, StageFactory, Survey, WorkerInfo, Workers, load,
 };
 
 /// The vertex that the worker sends to.
@@ -35,12 +38,17 @@ pub(super) struct Calls {
     pub(super) drain: AtomicUsize,
     pub(super) finish: AtomicUsize,
     pub(super) flush: AtomicUsize,
+    pub(super) commits: Mutex<Vec<Commit>>,
 }
 
 /// A stage that emits what its messages say, and at its end what it is made with.
 struct Scripted {
     out: Box<dyn Post>,
     peers: Option<Box<dyn Post>>,
+    /// The labels of what it has handled.
+    seen: Vec<u64>,
+    /// How often it has more to save.
+    more: usize,
     pulls: VecDeque<(Emission, Pull)>,
     at_end: Emission,
     calls: Arc<Calls>,
@@ -65,6 +73,7 @@ impl Stage for Scripted {
     fn process(&mut self, batch: &mut dyn Batch) -> Result<(), Failure> {
         let told = batch.as_any_mut().downcast_mut::<Told>().expect("what was told");
         for (to, count, label) in std::mem::take(&mut told.0) {
+            self.seen.push(label);
             self.emit(Emission { to, count, label });
             if let Some(peers) = &mut self.peers {
                 peers.post(1, Box::new(Messages(vec![label])));
@@ -81,6 +90,25 @@ impl Stage for Scripted {
 
     fn flush(&mut self, _due: Flush) -> Result<(), Failure> {
         self.calls.flush.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn snapshot(&mut self, snapshot: &mut Snapshot, first: bool) -> Result<Saving, Failure> {
+        if first {
+            snapshot.of(VertexId(1));
+            snapshot.put(&self.seen).expect("a list");
+        } else {
+            snapshot.put_part(Part::Unit(self.more as u64), Vec::new());
+        }
+        if self.more == 0 {
+            return Ok(Saving::Done);
+        }
+        self.more -= 1;
+        Ok(Saving::More)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        self.calls.commits.lock().unwrap_or_else(PoisonError::into_inner).push(commit);
         Ok(())
     }
 
@@ -122,6 +150,10 @@ impl StageFactory for Recipe {
         self.peers
     }
 
+    fn rescale(&self) -> Rescale {
+        Rescale::Refused
+    }
+
     fn deploy(&self, _cluster: &Cluster) -> Result<Deployment> {
         Ok(Deployment::default())
     }
@@ -140,14 +172,15 @@ impl StageFactory for Recipe {
         Ok(())
     }
 
-    fn decode(&self, _bytes: &[u8], _spare: Option<Box<dyn Batch>>) -> Result<Box<dyn Batch>, CodecError> {
-        Ok(Box::new(Messages::<u64>(Vec::new())))
+    fn decode(&self, bytes: &[u8], spare: Option<Box<dyn Batch>>) -> Result<Box<dyn Batch>, CodecError> {
+        Told::decode(bytes, spare)
     }
 }
 
 enum Heard {
     At(usize, Message),
     Event(Event),
+    Saved(WorkerSnapshot),
 }
 
 /// A receiver that tells the test what it is sent.
@@ -178,6 +211,42 @@ pub(super) struct Kind {
     pub(super) receivers: usize,
     pub(super) pulls: Vec<(Emission, Pull)>,
     pub(super) at_end: Emission,
+    /// Checkpoints are taken.
+    pub(super) checkpoints: bool,
+    /// How often it has more to save.
+    pub(super) more: usize,
+    /// It goes on at checkpoint 3, when this was under way to it from a peer.
+    pub(super) flights: Vec<Emission>,
+}
+
+/// In place of a label, with the number of a checkpoint: a barrier.
+pub(super) const BARRIER: u64 = 1 << 40;
+
+/// The way in from a sender.
+pub(super) fn channel(index: u32) -> Channel {
+    Channel { from: WorkerId { vertex: VertexId(0), index }, link: 0 }
+}
+
+/// The way in from a peer; the first one is the worker itself.
+pub(super) fn peer(index: u32) -> Channel {
+    Channel { from: WorkerId { vertex: VertexId(1), index }, link: 0 }
+}
+
+/// What had been handled when this was saved.
+pub(super) fn seen(saved: &WorkerSnapshot) -> Vec<u64> {
+    let whole = saved.parts.iter().find(|(_, part, _)| matches!(part, Part::Whole(_)));
+    load(&mut whole.expect("it is saved").2.as_slice()).expect("a list")
+}
+
+/// What was under way from peers, with the number of each.
+pub(super) fn flights(saved: &WorkerSnapshot) -> Vec<(u32, u64)> {
+    let flight = |(_, part, bytes): &(VertexId, Part, Vec<u8>)| {
+        let Part::Flight { from, .. } = part else { return None };
+        let mut batch = Told::decode(bytes, None).expect("a batch");
+        let told = batch.as_any_mut().downcast_mut::<Told>().expect("what was told");
+        Some((from.index, told.0[0].2))
+    };
+    saved.parts.iter().filter_map(flight).collect()
 }
 
 /// The test's side of a worker.
@@ -195,7 +264,10 @@ pub(super) struct Bench {
     pub(super) knew: Vec<bool>,
     /// Batches that were not given back.
     pub(super) held: Vec<(usize, Arc<Window>)>,
-    done: bool,
+    /// What it has saved.
+    pub(super) saved: Vec<WorkerSnapshot>,
+    checkpoints: bool,
+    pub(super) done: bool,
     /// The peer, which is the test, sends no more.
     peer_drained: bool,
     /// Batches that it sent to and received from its peer, as it said last.
@@ -217,14 +289,16 @@ impl Bench {
         let recipe = Arc::new(Recipe { origin: kind.origin, peers: kind.peers, stage: Mutex::new(None) });
         let (id, waiting) = (WorkerId { vertex: VertexId(1), index: 0 }, Arc::new(AtomicUsize::new(0)));
         let flow = Flow::new(id, 1, Arc::default());
-        let events = tell.clone();
+        let (events, saves) = (tell.clone(), tell.clone());
+        let info = WorkerInfo { node: NodeId::LOCAL, role: Role::WORKER };
+        let workers = if kind.peers && kind.checkpoints { vec![info; 2] } else { Vec::new() };
         let arguments = Arguments {
             id,
             stage: PlannedStage {
                 vertex: id.vertex,
                 offset: 0,
                 factory: Arc::<Recipe>::clone(&recipe),
-                workers: Arc::from([]),
+                workers: workers.into(),
                 channels: kind.channels,
                 blocks: false,
             },
@@ -233,6 +307,8 @@ impl Bench {
             census: census.clone(),
             tell: Arc::new(move |event| drop(events.try_send(Heard::Event(event)))),
             waiting: Arc::clone(&waiting),
+            save: Arc::new(move |saved| drop(saves.try_send(Heard::Saved(saved)))),
+            checkpoints: kind.checkpoints,
         };
         let receivers = kind.receivers;
         let start = executor.run(async move {
@@ -249,12 +325,14 @@ impl Bench {
         let out = flow.link(&worker, RECEIVERS, &ways[..receivers]);
         let peer = &ways[receivers];
         let peers = kind.peers.then(|| flow.link(&worker, id.vertex, &[peer.clone(), peer.clone()]));
-        let stage = Scripted { out, peers, pulls: kind.pulls.into(), at_end: kind.at_end, calls: Arc::clone(&calls) };
+        let (pulls, at_end, seen, more) = (kind.pulls.into(), kind.at_end, Vec::new(), kind.more);
+        let stage = Scripted { out, peers, seen, more, pulls, at_end, calls: Arc::clone(&calls) };
         *recipe.stage.lock().expect("no panic") = Some(Box::new(stage));
         let roster = Arc::new(Roster {
             outline: Arc::new(Outline::default()),
-            ways: std::collections::BTreeMap::new(),
+            ways: BTreeMap::new(),
             meters: Meters::default(),
+            inherited: inherited(id, &kind.flights),
         });
         let window = Arc::new(Window::new(0, || {}));
         Bench {
@@ -268,6 +346,8 @@ impl Bench {
             agreed: Vec::new(),
             knew: Vec::new(),
             held: Vec::new(),
+            saved: Vec::new(),
+            checkpoints: kind.checkpoints,
             done: false,
             peer_drained: false,
             drained: None,
@@ -282,10 +362,23 @@ impl Bench {
         self.worker.send(Message::Open(Arc::clone(&self.roster)));
     }
 
-    pub(super) fn send(&mut self, emission: Emission, peer: bool) {
+    pub(super) fn send(&mut self, emission: Emission, is_peer: bool) {
+        self.send_over(if is_peer { peer(0) } else { channel(0) }, emission);
+    }
+
+    pub(super) fn send_over(&mut self, from: Channel, emission: Emission) {
         let credit = Credit::Local(Arc::clone(&self.window));
+        let peer = from.from.vertex == VertexId(1);
         self.sent_as_peer += u64::from(peer);
-        self.worker.send(Message::Batch { parcel: Parcel::Open(told(emission)), credit, peer });
+        self.worker.send(Message::Batch { parcel: Parcel::Open(told(emission)), credit, from, peer });
+    }
+
+    pub(super) fn bar(&self, from: Channel, checkpoint: u64) {
+        self.worker.send(Message::Barrier { checkpoint, from });
+    }
+
+    pub(super) fn end(&self, from: Channel) {
+        self.worker.send(Message::End { from });
     }
 
     /// A receiver joins, behind the others.
@@ -311,7 +404,9 @@ impl Bench {
                 self.got[at].append(&mut labels.0);
                 self.held.push((at, window));
             }
-            Heard::At(at, Message::End) => self.ends[at] += 1,
+            Heard::At(at, Message::End { .. }) => self.ends[at] += 1,
+            Heard::At(at, Message::Barrier { checkpoint, .. }) => self.got[at].push(BARRIER + checkpoint),
+            Heard::Saved(saved) => self.saved.push(saved),
             Heard::At(..) => panic!("a receiver is told what is not for it"),
             Heard::Event(Event::Done(_)) => self.done = true,
             Heard::Event(Event::Drained { sent, received, .. }) => self.drained = Some((sent, received)),
@@ -370,6 +465,9 @@ impl Bench {
             });
             self.hear(heard);
         }
+        if self.checkpoints {
+            self.worker.send(Message::Commit(Commit::End));
+        }
         assert!(self.ends[..receivers].iter().all(|ends| *ends == 1), "{:?}", self.ends);
         assert_eq!(self.ends[receivers], 0, "peers are not told");
         assert_eq!(self.ends[receivers + 1], self.told_to_join(), "one that has joined is told, and no other");
@@ -379,6 +477,17 @@ impl Bench {
             std::thread::yield_now();
         }
     }
+}
+
+fn inherited(id: WorkerId, flights: &[Emission]) -> Option<(u64, Arc<BTreeMap<WorkerId, Inheritance>>)> {
+    let flight = |(number, emission): (u32, &Emission)| {
+        let mut bytes = Vec::new();
+        told(*emission).encode(&mut bytes).expect("a batch");
+        (Part::Flight { from: peer(1).from, link: 0, number }, bytes.into())
+    };
+    let parts: BTreeMap<Part, Bytes> = (0..).zip(flights).map(flight).collect();
+    let inheritance = Inheritance { parts: [(id.vertex, parts)].into(), ..Inheritance::default() };
+    (!flights.is_empty()).then(|| (3, Arc::new([(id, inheritance)].into())))
 }
 
 impl Drop for Bench {

@@ -1,6 +1,9 @@
 //! What a worker does, whatever happens in whatever order.
 
+mod alignment;
 mod bench;
+
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,7 +16,17 @@ use crate::workflow::Pull;
 const NOTHING: Emission = Emission { to: 0, count: 0, label: 0 };
 
 fn plain(channels: usize, receivers: usize) -> Kind {
-    Kind { origin: Origin::Links, peers: false, channels, receivers, pulls: Vec::new(), at_end: NOTHING }
+    Kind {
+        origin: Origin::Links,
+        peers: false,
+        channels,
+        receivers,
+        pulls: Vec::new(),
+        at_end: NOTHING,
+        checkpoints: false,
+        more: 0,
+        flights: Vec::new(),
+    }
 }
 
 /// Senders that were started before may have ended before it is.
@@ -23,7 +36,7 @@ fn it_finishes_once_when_its_senders_end_before_it_starts() {
         let at_end = Emission { to: 0, count: 3 * WINDOW, label: 7 };
         let mut bench = Bench::new(Kind { peers, at_end, ..plain(1, 1) });
         bench.open();
-        bench.worker.send(Message::End);
+        bench.worker.send(end());
         bench.worker.send(Message::Start);
         bench.complete();
         assert_eq!(bench.got[0], [7; 3 * WINDOW]);
@@ -42,7 +55,7 @@ fn nothing_is_flushed_before_the_start() {
     assert_eq!(bench.calls.flush.load(Ordering::SeqCst), 0);
     bench.worker.send(Message::Start);
     bench.await_flush();
-    bench.worker.send(Message::End);
+    bench.worker.send(end());
     bench.complete();
 }
 
@@ -54,7 +67,7 @@ fn it_holds_back_its_senders_and_not_its_peers() {
     bench.send(Emission { to: 0, count: WINDOW + 1, label: 1 }, false);
     bench.send(Emission { to: 0, count: 1, label: 2 }, false);
     bench.send(Emission { to: 0, count: 1, label: 3 }, true);
-    bench.worker.send(Message::End);
+    bench.worker.send(end());
     // The peer's message is answered while what the sender sent waits.
     bench.listen_until(|bench| bench.got[1].len() >= 2);
     assert_eq!(bench.got[1], [1, 3]);
@@ -85,7 +98,7 @@ fn a_worker_that_leaves_takes_no_part_in_who_joins() {
     let mut bench = Bench::new(Kind { at_end: Emission { to: 0, count: WINDOW + 1, label: 1 }, ..plain(1, 1) });
     bench.open();
     bench.worker.send(Message::Start);
-    bench.worker.send(Message::End);
+    bench.worker.send(end());
     // It waits for credit with what it emitted at its end.
     bench.listen_until(|bench| bench.got[0].len() == WINDOW);
     bench.join();
@@ -187,7 +200,7 @@ proptest! {
                 }
                 Step::End if ended < channels => {
                     ended += 1;
-                    bench.worker.send(Message::End);
+                    bench.worker.send(end());
                 }
                 Step::GiveBack(which) if !bench.held.is_empty() => {
                     let (_, window) = bench.held.swap_remove(which.index(bench.held.len()));
@@ -210,7 +223,7 @@ proptest! {
             }
         }
         for _ in ended..channels {
-            bench.worker.send(Message::End);
+            bench.worker.send(end());
         }
         if !started {
             bench.worker.send(Message::Start);
@@ -275,4 +288,9 @@ proptest! {
         prop_assert!(reads(pulls.len()) || (stopped && after_any), "{:?} of {:?}", bench.got, pulls);
         prop_assert_eq!(bench.calls.finish.load(Ordering::SeqCst), 1);
     }
+}
+
+/// The end of the one sender.
+fn end() -> Message {
+    Message::End { from: Channel { from: WorkerId { vertex: crate::id::VertexId(0), index: 0 }, link: 0 } }
 }

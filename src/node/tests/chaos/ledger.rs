@@ -1,0 +1,176 @@
+//! A sink as a bank would have it: transactions are prepared with a checkpoint, and take effect when that is complete.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde::{Deserialize, Serialize};
+
+use super::jobs::{Job, KEYS};
+use crate::workflow::{Commit, Emit, Operation, React, Result, Snapshot};
+
+/// What is said of a key after a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    pub key: u64,
+    /// The first number of its range.
+    pub first: u64,
+    pub number: u64,
+    /// How many numbers it has had.
+    pub count: u64,
+    pub sum: u64,
+    /// How many of them were out of order.
+    pub disorder: u64,
+}
+
+/// What was written, outside of all nodes. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Book(Arc<Mutex<Pages>>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    next: u64,
+    /// Transactions that have taken effect.
+    done: BTreeSet<u64>,
+    updates: Vec<Update>,
+}
+
+impl Book {
+    fn lock(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().expect("no panic")
+    }
+
+    fn begin(&self) -> u64 {
+        let mut pages = self.lock();
+        pages.next += 1;
+        pages.next
+    }
+
+    fn apply(&self, transaction: &Transaction) {
+        let mut pages = self.lock();
+        if pages.done.insert(transaction.number) {
+            pages.updates.extend(transaction.updates.iter().cloned());
+        }
+    }
+
+    /// What is wrong, if anything is: each number has had its effect once, and in order.
+    pub fn check(&self, job: &Job, extent: Extent) -> std::result::Result<(), String> {
+        let pages = self.lock();
+        let mut last: BTreeMap<u64, &Update> = BTreeMap::new();
+        let mut numbers: BTreeSet<u64> = BTreeSet::new();
+        for update in &pages.updates {
+            let before = last.insert(update.key, update);
+            let (count, sum) = before.map_or((0, 0), |before| (before.count, before.sum));
+            let follows = update.count == count + 1 && update.sum == sum + update.number;
+            if update.count <= count || (job.gives_each() && extent != Extent::Any && !follows) {
+                return Err(format!("{update:?} comes behind {before:?}"));
+            }
+            if job.gives_each() && !numbers.insert(update.number) {
+                return Err(format!("{} is there twice", update.number));
+            }
+            if job.is_ordered() && update.disorder > 0 {
+                return Err(format!("{update:?} is out of order"));
+            }
+        }
+        if extent == Extent::Any {
+            return Ok(());
+        }
+        if extent == Extent::Prefix {
+            let hole = |update: &&Update| update.number > update.first && !numbers.contains(&(update.number - 1));
+            return match pages.updates.iter().find(hole) {
+                Some(update) if job.gives_each() => Err(format!("there is {update:?}, and not the one before")),
+                _ => Ok(()),
+            };
+        }
+        for key in 0..KEYS.min(job.count) {
+            let of = (key..job.count).step_by(KEYS as usize);
+            let (count, sum) = (of.clone().count() as u64, of.sum::<u64>());
+            match last.get(&key) {
+                Some(update) if update.count == count && update.sum == sum => {}
+                other => return Err(format!("key {key} has {count} numbers, {sum} in all: {other:?}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much of it has to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    All,
+    /// Up to some number of each range: it was stopped.
+    Prefix,
+    /// What is there, is there once.
+    Any,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Transaction {
+    number: u64,
+    checkpoint: u64,
+    updates: Vec<Update>,
+}
+
+/// What a worker keeps.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Till {
+    open: Vec<Update>,
+    prepared: Vec<Transaction>,
+}
+
+impl Till {
+    fn prepare(&mut self, book: &Book, checkpoint: u64) {
+        if !self.open.is_empty() {
+            let updates = std::mem::take(&mut self.open);
+            self.prepared.push(Transaction { number: book.begin(), checkpoint, updates });
+        }
+    }
+}
+
+/// The sink.
+#[derive(Clone, Debug)]
+pub struct Ledger(pub Book);
+
+impl Operation for Ledger {
+    type In = Update;
+    type Out = Infallible;
+    const NAME: &'static str = "ledger";
+    const OUT_PORTS: &'static [&'static str] = &[];
+    const BLOCKS: bool = true;
+}
+
+impl React for Ledger {
+    type State = Till;
+
+    fn init(&self) -> Till {
+        Till::default()
+    }
+
+    fn react<E: Emit<Infallible>>(&self, till: &mut Till, update: Update, _emit: &mut E) -> Result<()> {
+        till.open.push(update);
+        Ok(())
+    }
+
+    fn snapshot(&self, till: &mut Till, snapshot: &mut Snapshot) -> Result<()> {
+        till.prepare(&self.0, snapshot.checkpoint());
+        snapshot.put(till)
+    }
+
+    fn commit(&self, till: &mut Till, commit: Commit) -> Result<()> {
+        if commit == Commit::End {
+            till.prepare(&self.0, u64::MAX);
+        }
+        let book = &self.0;
+        till.prepared.retain(|transaction| {
+            let counts = match commit {
+                Commit::Checkpoint(checkpoint) => transaction.checkpoint <= checkpoint,
+                Commit::End => true,
+            };
+            if counts {
+                book.apply(transaction);
+            }
+            !counts
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of nodes as a whole.
+
+mod chaos;
