@@ -5,12 +5,11 @@
 mod strategy;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use skitter::operations::{KeyedReduce, Numbers};
+use skitter::operations::{KeyedReduce, Numbers, Paced};
 use skitter::prelude::*;
 use skitter::workflow::{Chain, Out};
 use skitter::{clap, workflow};
@@ -35,6 +34,9 @@ struct Arguments {
     /// A line for each key: the key, how many numbers it had, their sum, how many were out of order
     #[arg(long)]
     output: PathBuf,
+    /// The same numbers are summed a second time, apart from the first; the lines are for this file
+    #[arg(long)]
+    second: Option<PathBuf>,
     /// Where numbers are from: `iterator`, or a file with one a line [default: a range]
     #[arg(long)]
     input: Option<Input>,
@@ -94,10 +96,7 @@ const HALF: u64 = 1000 * 16;
 fn exact(arguments: &Arguments) -> Result<Workflow> {
     let Arguments { count, pace, .. } = *arguments;
     let (panic_at, once) = (arguments.panic_at, arguments.once.clone());
-    let slow = move |number: u64| {
-        if pace > 0 && number % pace == 0 {
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
+    let watch = move |number: u64| {
         if panic_at == Some(number) {
             let first = once.as_ref().is_none_or(|file| File::create_new(file).is_ok());
             assert!(!first, "at {number}, as asked for");
@@ -105,23 +104,31 @@ fn exact(arguments: &Arguments) -> Result<Workflow> {
         number
     };
     let workflow = WorkflowBuilder::new();
+    let output = &arguments.output;
     match &arguments.input {
         Some(Input::Iterator) => {
-            let numbers = StreamSource::split(move |share| (share.index as u64..count).step_by(share.of));
-            sums(workflow.source(numbers).map(slow).named("pace"), arguments);
+            let source = StreamSource::split(move |share| (share.index as u64..count).step_by(share.of));
+            sums(workflow.source(Paced::new(source, pace * 1000)).map(watch).named("watch"), arguments, output);
         }
         Some(Input::File(path)) => {
-            let lines = workflow.source(TextFiles::new([path]));
-            sums(lines.map(|line| line.parse().unwrap_or_default()).map(slow).named("pace"), arguments);
+            let lines = workflow.source(Paced::new(TextFiles::new([path]), pace * 1000));
+            let numbers = lines.map(|line| line.parse().unwrap_or_default());
+            sums(numbers.map(watch).named("watch"), arguments, output);
         }
-        None => sums(workflow.source(Numbers::new(0..count)).map(slow).named("pace"), arguments),
+        None => {
+            let source = Numbers::new(0..count);
+            sums(workflow.source(Paced::new(source, pace * 1000)).map(watch).named("watch"), arguments, output);
+        }
+    }
+    if let Some(output) = &arguments.second {
+        let source = Numbers::new(0..count);
+        sums(workflow.source(Paced::new(source, pace * 1000)).named("second"), arguments, output);
     }
     workflow.build()
 }
 
-fn sums(numbers: Stream<impl Chain<Out = u64>, Out>, arguments: &Arguments) {
+fn sums(numbers: Stream<impl Chain<Out = u64>, Out>, arguments: &Arguments, output: &Path) {
     let Arguments { keys, strategy, .. } = *arguments;
-    let output = &arguments.output;
     match strategy {
         Distribution::Combining | Distribution::PartialKey => {
             let value = |number: &u64| (1, *number);
@@ -148,11 +155,11 @@ fn sums(numbers: Stream<impl Chain<Out = u64>, Out>, arguments: &Arguments) {
     }
 }
 
-fn write_sums(sums: Stream<impl Chain<Out = (u64, Sum)>, Out>, output: &PathBuf) {
+fn write_sums(sums: Stream<impl Chain<Out = (u64, Sum)>, Out>, output: &Path) {
     let last = sums.last_by(|(key, _)| *key);
     last.map(|(key, sum)| (key, sum.count, sum.sum, sum.out_of_order)).write_raw_tsv(output);
 }
 
-fn write_pairs(sums: Stream<impl Chain<Out = (u64, (u64, u64))>, Out>, output: &PathBuf) {
+fn write_pairs(sums: Stream<impl Chain<Out = (u64, (u64, u64))>, Out>, output: &Path) {
     sums.last_by(|(key, _)| *key).map(|(key, (count, sum))| (key, count, sum, 0u64)).write_raw_tsv(output);
 }

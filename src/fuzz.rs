@@ -11,7 +11,7 @@ use crate::node::console::wire as console_wire;
 pub type Entry = fn(&[u8]);
 
 /// All of them, by the names of their targets and of their corpora.
-pub const ENTRIES: [(&str, Entry); 9] = [
+pub const ENTRIES: [(&str, Entry); 11] = [
     ("acceptor", crate::net::fuzz::acceptor),
     ("dialer", crate::net::fuzz::dialer),
     ("claims", crate::net::fuzz::claims),
@@ -21,6 +21,8 @@ pub const ENTRIES: [(&str, Entry); 9] = [
     ("batches", batches),
     ("values", values),
     ("console", console),
+    ("manifests", crate::runtime::fuzz_manifests),
+    ("snapshots", crate::runtime::fuzz_snapshots),
 ];
 
 /// Bytes for the entry of this name.

@@ -113,7 +113,8 @@ mod tests {
 
     fn status(phase: Phase, progress: Option<Progress>) -> DeploymentStatus {
         let worker = |emitted| WorkerStatus { node: "local".to_owned(), received: 0, emitted };
-        let vertex = |name: &str, emitted| VertexStatus { name: name.to_owned(), workers: vec![worker(emitted)] };
+        let vertex =
+            |name: &str, emitted| VertexStatus { name: name.to_owned(), workers: vec![worker(emitted)], failed: 0 };
         DeploymentStatus {
             id: DeploymentId(1),
             name: "count".to_owned(),

@@ -102,7 +102,7 @@ macro_rules! tried_out {
     };
 }
 
-tried_out!(acceptor, dialer, claims, mapper, control, frames, batches, values, console);
+tried_out!(acceptor, dialer, claims, mapper, control, frames, batches, values, console, manifests, snapshots);
 
 fn identity(mode: Mode, name: &str) -> Identity {
     Identity {
@@ -201,6 +201,17 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("error", r#"{"skitter":1,"reply":"error","kind":"refused","message":"there is no deployment 3 here\n"}"#),
     ] {
         seeds.push(("console", name, line.as_bytes().to_vec()));
+    }
+    seeds.push(("snapshots", "tables", crate::runtime::fuzz_saved(one)));
+    let saved =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/state/v1/word%20count/20260102T030405.678Z-0a0b0c0d");
+    for (entry, name, path) in [
+        ("manifests", "savepoint", "manifests/00000000000000000006.json"),
+        ("manifests", "checkpoint", "manifests/00000000000000000007.json"),
+        ("snapshots", "first", "data/1/6/2-0"),
+        ("snapshots", "second", "data/1/6/2-1"),
+    ] {
+        seeds.push((entry, name, std::fs::read(format!("{saved}/{path}")).expect("readable")));
     }
     for (name, bytes) in crate::runtime::fuzz_seeds(one, two, &batch(&[("to".to_owned(), 1u64)])) {
         seeds.push(("frames", name, bytes));

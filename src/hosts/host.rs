@@ -9,12 +9,15 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{interval, timeout};
 
 use super::machine;
-use super::protocol::{Answer, BEAT, MARK, MAX_LINE, Request, line};
+use super::protocol::{Answer, BEAT, Gone, MARK, MAX_LINE, Request, line};
 use super::trouble::{Trouble, chain, one_line};
 use crate::actor::{self, Task};
 
 /// How long an agent may take to say its first words: a program is read from a disk.
 const FIRST_WORDS: Duration = Duration::from_secs(20);
+
+/// Processes that have ended and that nobody has heard of yet: a worker has one at a time.
+const MOST_GONE: usize = 8;
 
 /// Most bytes of what is said on stderr that are kept.
 const MOST_SAID: u64 = 4096;
@@ -50,6 +53,7 @@ pub struct Host {
     release: Release,
     input: Arc<Mutex<Option<ChildStdin>>>,
     answers: Mutex<Answers>,
+    gone: Mutex<mpsc::Receiver<Gone>>,
     /// Ends with the session.
     _reader: Task,
     _beats: Task,
@@ -90,6 +94,7 @@ impl Host {
         let output = child.stdout().take().ok_or_else(|| Trouble::Lost("it has no output".to_owned()))?;
         let said: Arc<std::sync::Mutex<String>> = Arc::default();
         let (tell, mut answers) = mpsc::channel(8);
+        let (tell_gone, gone) = mpsc::channel(MOST_GONE);
         let (heard, errors, own) = (Arc::clone(&said), child.stderr().take(), name.to_owned());
         let reader = actor::task(async move {
             let listen = async {
@@ -98,7 +103,7 @@ impl Host {
                 let _ = errors.take(MOST_SAID).read_to_end(&mut text).await;
                 *heard.lock().unwrap_or_else(PoisonError::into_inner) = one_line(&String::from_utf8_lossy(&text));
             };
-            tokio::join!(listen, read(output, own, lines, &tell));
+            tokio::join!(listen, read(output, own, (lines, tell_gone), &tell));
             let said = heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let _ = tell.send(Err(Trouble::Lost(said))).await;
             drop(child);
@@ -112,6 +117,7 @@ impl Host {
             _beats: actor::task(beats(Arc::clone(&input))),
             input,
             answers: Mutex::new(answers),
+            gone: Mutex::new(gone),
             _reader: reader,
             _session: session,
         })
@@ -143,6 +149,12 @@ impl Host {
             }
         };
         timeout(limit, asked).await.unwrap_or(Err(Trouble::Silent { what: "the answer", limit }))
+    }
+
+    /// Waits until a process that is watched has ended; none will be heard of if the host is lost, or its agent has
+    /// ended.
+    pub async fn gone(&self) -> Option<Gone> {
+        self.gone.lock().await.recv().await
     }
 
     /// Waits until the host is lost, or its agent has ended; says why.
@@ -211,7 +223,12 @@ impl Said {
 }
 
 /// Takes in what an agent says until it ends.
-async fn read(output: ChildStdout, name: String, lines: Lines, tell: &mpsc::Sender<Result<Said, Trouble>>) {
+async fn read(
+    output: ChildStdout,
+    name: String,
+    (lines, gone): (Lines, mpsc::Sender<Gone>),
+    tell: &mpsc::Sender<Result<Said, Trouble>>,
+) {
     let mut output = BufReader::new(output);
     let mut bytes = Vec::new();
     loop {
@@ -224,6 +241,11 @@ async fn read(output: ChildStdout, name: String, lines: Lines, tell: &mpsc::Send
         let Some(said) = text.trim_end().strip_prefix(MARK) else { continue };
         let sent = match Said::read(said) {
             Ok(Said::Answer(Answer::Line { text })) => lines.send((name.clone(), text)).await.is_ok(),
+            Ok(Said::Answer(Answer::Gone(process))) => {
+                // Nobody has to hear of it, and what else is said must not wait for that.
+                let _ = gone.try_send(process);
+                true
+            }
             said => tell.send(said).await.is_ok(),
         };
         if !sent {

@@ -33,5 +33,5 @@ pub use delivery::{Delivery, deliver};
 pub use host::{Host, Lines, Release};
 pub use login::{Login, SshOptions, hold};
 pub use parcel::{Packing, Parcel, files_in, packing};
-pub use protocol::{Answer, Found, LEASE, MARK, MAX_LINE, Request, Running, line};
+pub use protocol::{Answer, End, Found, Gone, LEASE, MARK, MAX_LINE, Request, Running, line};
 pub use trouble::Trouble;

@@ -65,6 +65,13 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// To say by [`Answer::Gone`] when a process of the worker has ended. Answered by [`Answer::Done`].
+    Watch {
+        /// Its name.
+        name: String,
+        /// The number of the process.
+        pid: u32,
+    },
     /// To wait until the worker has ended, and stop it after so many seconds. Answered by [`Answer::Stopped`].
     Await {
         /// Its name.
@@ -107,6 +114,7 @@ impl Request {
             | Request::Lock { name, .. }
             | Request::Stop { name }
             | Request::Follow { name }
+            | Request::Watch { name, .. }
             | Request::Await { name, .. }
             | Request::Log { name, .. } => (name, None),
             // Which of the releases there are it may be is looked at where they are known.
@@ -156,6 +164,8 @@ pub enum Answer {
         /// Why.
         why: String,
     },
+    /// A process that was watched has ended; no answer to a request.
+    Gone(Gone),
     /// A line of a worker's log; no answer to a request.
     Line {
         /// Without its end.
@@ -195,6 +205,27 @@ pub struct Running {
     pub setup: Option<String>,
 }
 
+/// A process of a worker that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Its number.
+    pub pid: u32,
+    /// How it has ended.
+    pub how: End,
+}
+
+/// How the process of a node has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// It was told to stop, or was about to.
+    Stopped,
+    /// It had done its work.
+    Done,
+    /// Neither: it was killed, or something has gone wrong.
+    Died,
+}
+
 /// A line, with its mark and end.
 ///
 /// # Errors
@@ -230,6 +261,7 @@ mod tests {
                 Request::Lock { name: name(), holder: name() },
                 Request::Stop { name: name() },
                 Request::Follow { name: name() },
+                Request::Watch { name: name(), pid: 1 },
                 Request::Await { name: name(), seconds: 1 },
                 Request::Log { name: name(), lines: None, follow: false },
             ] {

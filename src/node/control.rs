@@ -2,13 +2,13 @@
 //!
 //! The version of these messages is that of the build, which both sides have compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::vault;
 use crate::id::{DeploymentId, NodeId, NodeName, VertexId};
-use crate::runtime::{Keeping, Order, Report};
+use crate::runtime::{Keeping, OnError, Order, Report};
 use crate::workflow::{VertexInfo, WorkerInfo, Workflow};
 
 /// What a master tells a worker.
@@ -42,8 +42,10 @@ pub enum ToMaster {
 /// All that a node needs to take part in a deployment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Blueprint {
-    /// The number that the master has given the deployment.
+    /// The number by which the parts of an attempt of a region know each other.
     pub deployment: DeploymentId,
+    /// The number that users know the deployment by.
+    pub known_as: DeploymentId,
     /// The workflow.
     pub name: String,
     /// Its arguments.
@@ -56,10 +58,14 @@ pub struct Blueprint {
     pub node: NodeId,
     /// The workers of each vertex, by number.
     pub workers: BTreeMap<VertexId, Vec<WorkerInfo>>,
+    /// The vertices of the region that is meant.
+    pub region: BTreeSet<VertexId>,
     /// All nodes of the deployment.
     pub nodes: Vec<Neighbour>,
     /// Where its checkpoints are kept, if any are taken.
     pub keeping: Option<Keeping>,
+    /// What follows when user code fails on a record.
+    pub on_error: OnError,
 }
 
 /// A node of a deployment, for the others.

@@ -97,6 +97,8 @@ pub struct Deployments<'a> {
     look: Interval,
     remind: Interval,
     building: usize,
+    /// Savepoints that somebody waits for.
+    saving: usize,
     /// How many have asked for an end.
     asked: u64,
     /// Everything has been told to stop.
@@ -117,6 +119,7 @@ impl<'a> Deployments<'a> {
             look,
             remind: interval(REMIND),
             building: 0,
+            saving: 0,
             asked: 0,
             closing: false,
             outcome: Ok(()),
@@ -220,6 +223,7 @@ impl<'a> Deployments<'a> {
     fn save(&mut self, id: DeploymentId, directory: Option<String>, stop: bool, reply: Answer) {
         let Some(entry) = self.running.get(&id) else { return answer(reply, self.unknown(id)) };
         let handle = entry.handle.clone();
+        self.saving += 1;
         self.happenings.push(Box::pin(async move {
             let saved = handle.savepoint(directory, stop).await;
             Happening::Saved(id, saved, reply)
@@ -229,7 +233,7 @@ impl<'a> Deployments<'a> {
     /// Goes on until the node has something to do. Can be dropped and called again.
     pub async fn next(&mut self, signals: &mut Signals) -> Next {
         loop {
-            if self.closing && self.running.is_empty() {
+            if self.closing && self.running.is_empty() && self.saving == 0 {
                 return Next::End(std::mem::replace(&mut self.outcome, Ok(())));
             }
             let next = tokio::select! {
@@ -286,6 +290,7 @@ impl<'a> Deployments<'a> {
                 Some(Next::Ended(id))
             }
             Happening::Saved(id, saved, reply) => {
+                self.saving -= 1;
                 let content = match saved {
                     Ok(savepoint) => {
                         let name = self.running.get(&id).map_or("", |entry| entry.handle.name());
@@ -340,7 +345,7 @@ impl<'a> Deployments<'a> {
     }
 
     /// Stops everything, and takes nothing on any more.
-    fn close(&mut self) {
+    pub fn close(&mut self) {
         self.closing = true;
         for entry in self.running.values_mut().filter(|entry| !entry.stopping) {
             entry.stopping = true;

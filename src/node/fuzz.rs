@@ -39,7 +39,10 @@ pub fn blueprint(node: crate::id::NodeId) -> Vec<u8> {
     let workers = std::collections::BTreeMap::new();
     let blueprint = super::control::Blueprint {
         keeping: None,
+        on_error: crate::runtime::OnError::Fail,
         deployment: crate::id::DeploymentId(1),
+        known_as: crate::id::DeploymentId(1),
+        region: std::collections::BTreeSet::new(),
         name: "hello".to_owned(),
         arguments: vec!["--to".to_owned(), "5".to_owned()],
         fingerprint: 7,

@@ -2,26 +2,31 @@
 //! when this one dies.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::actor::{self, Task};
 use crate::id::DeploymentId;
+use crate::runtime::Origin;
 use crate::state::{Run, Store, StoreError, path_name};
 use crate::telemetry::events;
 use crate::workflow::{Error, Result};
 
-/// How long a master that ends waits until that is written.
-const LAST: Duration = Duration::from_secs(5);
+/// How long a master that ends waits until that is written, and what nobody needs any more is deleted: long beside
+/// what a slow store takes for a few hundred objects.
+const LAST: Duration = Duration::from_secs(30);
 
 /// The directory of journals in a store. No workflow is kept there: what it holds is no run.
 const DIRECTORY: &str = "journal";
 
-/// A deployment that has not ended.
+/// The pause before a page that could not be written is tried again: long enough that what is wrong may pass.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A deployment that has not ended, or has and its master has not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The workflow.
@@ -33,6 +38,15 @@ pub struct Entry {
     /// The runs that it has gone on from, of masters that have died.
     #[serde(default)]
     pub before: Vec<String>,
+    /// What the run has gone on at, as long as it has no checkpoint of its own; and whether what does not fit is left
+    /// behind.
+    #[serde(default)]
+    pub from: Option<Origin>,
+    #[serde(default)]
+    pub drop_unfit: bool,
+    /// It has come to its end: who goes on has nothing to do for it.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 impl Entry {
@@ -46,6 +60,16 @@ impl Entry {
     /// The run, in a store.
     pub fn run(&self, store: &Store) -> Run {
         Run::new(store.clone(), &self.name, &self.run)
+    }
+
+    /// Deletes what is left of its runs.
+    async fn clear(self, store: &Store) {
+        let name = self.name.clone();
+        for run in self.runs() {
+            if let Err(error) = Run::new(store.clone(), &name, &run).remove().await {
+                events::checkpoints_stay(&name, &error);
+            }
+        }
     }
 }
 
@@ -74,69 +98,137 @@ pub async fn read(store: &Store, master: &str) -> Result<Vec<Entry>> {
     Ok(page.deployments)
 }
 
+/// What is to be done when a page has been written.
+enum Then {
+    /// A deployment is in it: its checkpoints may be complete from now on.
+    Noted(watch::Sender<bool>),
+    /// It says that a deployment has ended: its checkpoints are of no use any more.
+    Clear(Box<Entry>),
+}
+
+/// What is to be written.
+#[derive(Default)]
+struct Desk {
+    entries: BTreeMap<DeploymentId, Entry>,
+    then: Vec<Then>,
+}
+
+impl Desk {
+    /// The page as it is now. Without deployments that run there is none, once the master ends.
+    fn page(&self, is_last: bool) -> Option<Page> {
+        let deployments: Vec<Entry> = self.entries.values().cloned().collect();
+        let is_over = deployments.iter().all(|entry| entry.ended);
+        let is_needless = deployments.is_empty() || (is_last && is_over);
+        (!is_needless).then_some(Page { deployments })
+    }
+}
+
 /// The journal of a master that runs.
 pub struct Journal {
-    entries: BTreeMap<DeploymentId, Entry>,
-    /// What has ended, and has checkpoints of runs before that nobody needs any more.
-    over: Arc<Mutex<Vec<Entry>>>,
-    page: watch::Sender<Vec<Entry>>,
+    desk: Arc<Mutex<Desk>>,
+    /// How often it has changed. The writer ends with it.
+    changes: watch::Sender<u64>,
     writer: Task,
 }
 
 impl Journal {
     /// Begins, with nothing that runs. What is there stays until something is written.
     pub fn begin(store: Store, master: &str) -> Journal {
-        let (page, mut pages) = watch::channel(Vec::new());
+        let (changes, mut changed) = watch::channel(0);
         let path = path(master);
-        let over: Arc<Mutex<Vec<Entry>>> = Arc::default();
-        let done = Arc::clone(&over);
+        let desk: Arc<Mutex<Desk>> = Arc::default();
+        let pages = Arc::clone(&desk);
         let writer = actor::task(async move {
-            while pages.changed().await.is_ok() {
-                let over = std::mem::take(&mut *done.lock().unwrap_or_else(PoisonError::into_inner));
-                for entry in over {
-                    for run in &entry.before {
-                        if let Err(error) = Run::new(store.clone(), &entry.name, run).remove().await {
-                            events::checkpoints_stay(&entry.name, &error);
+            loop {
+                let is_last = changed.changed().await.is_err();
+                let mut failed = false;
+                loop {
+                    let (page, then) = {
+                        let mut desk = locked(&pages);
+                        (desk.page(is_last), std::mem::take(&mut desk.then))
+                    };
+                    if let Err(error) = write(&store, &path, page).await {
+                        if !std::mem::replace(&mut failed, true) {
+                            events::journal_fails(&error);
+                        }
+                        // A master that ends does not wait for a store that fails.
+                        if is_last || changed.has_changed().is_err() {
+                            return;
+                        }
+                        locked(&pages).then.splice(0..0, then);
+                        sleep(PAUSE).await;
+                        continue;
+                    }
+                    for then in then {
+                        match then {
+                            Then::Noted(noted) => drop(noted.send_replace(true)),
+                            Then::Clear(entry) => entry.clear(&store).await,
                         }
                     }
+                    break;
                 }
-                let deployments = pages.borrow_and_update().clone();
-                let written = match serde_json::to_vec(&Page { deployments: deployments.clone() }) {
-                    Ok(_) if deployments.is_empty() => store.delete(&path).await.map_err(|error| error.to_string()),
-                    Ok(bytes) => store.put(&path, bytes.into()).await.map_err(|error| error.to_string()),
-                    Err(error) => Err(error.to_string()),
-                };
-                if let Err(error) = written {
-                    events::journal_fails(&error);
+                if is_last {
+                    return;
                 }
             }
         });
-        Journal { entries: BTreeMap::new(), over, page, writer }
+        Journal { desk, changes, writer }
     }
 
-    /// A deployment runs.
-    pub fn add(&mut self, id: DeploymentId, entry: Entry) {
-        self.entries.insert(id, entry);
-        self.write();
+    /// A deployment runs. `noted` hears when that is written.
+    pub fn add(&mut self, id: DeploymentId, entry: Entry, noted: watch::Sender<bool>) {
+        let mut desk = locked(&self.desk);
+        desk.entries.insert(id, entry);
+        desk.then.push(Then::Noted(noted));
+        drop(desk);
+        self.changed();
     }
 
     /// A deployment has ended. If it has failed, somebody may want to go on from its checkpoints.
     pub fn remove(&mut self, id: DeploymentId, failed: bool) {
-        let Some(entry) = self.entries.remove(&id) else { return };
-        if !failed {
-            self.over.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        let mut desk = locked(&self.desk);
+        if failed {
+            desk.entries.remove(&id);
+        } else if let Some(entry) = desk.entries.get_mut(&id) {
+            entry.ended = true;
+            let entry = Box::new(entry.clone());
+            desk.then.push(Then::Clear(entry));
         }
-        self.write();
+        drop(desk);
+        self.changed();
     }
 
-    fn write(&self) {
-        self.page.send_replace(self.entries.values().cloned().collect());
+    /// A deployment of a master before has ended, and that one has not deleted all that it had to.
+    pub fn is_over(&mut self, entry: Entry) {
+        locked(&self.desk).then.push(Then::Clear(Box::new(entry)));
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// The master ends in order: waits until the last page is written.
     pub async fn close(self) {
-        let Journal { page, writer, .. } = self;
-        drop(page);
+        let Journal { changes, writer, .. } = self;
+        drop(changes);
         let _ = timeout(LAST, writer.ended()).await;
     }
 }
+
+async fn write(store: &Store, path: &str, page: Option<Page>) -> std::result::Result<(), String> {
+    match page {
+        None => store.delete(path).await.map_err(|error| error.to_string()),
+        Some(page) => {
+            let bytes = serde_json::to_vec(&page).map_err(|error| error.to_string())?;
+            store.put(path, bytes.into()).await.map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn locked(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

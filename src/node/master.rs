@@ -16,7 +16,7 @@ use super::console::{Asked, answer, failed, refused};
 use super::control::{Neighbour, ToMaster, ToWorker};
 use super::deployments::{Built, Deployments, Next};
 use super::endpoint::{Admit, Endpoint, Presence};
-use super::journal::{Entry, Journal};
+use super::journal::Journal;
 use super::link::{Heard, Link};
 use super::local::Watch;
 use super::running::{self, Ears, Member, Program, Running, Wanted};
@@ -302,12 +302,14 @@ impl Master {
     ) -> WorkflowResult<(DeploymentHandle, String)> {
         events::deploying(name);
         let dot = workflow.to_dot();
-        let program = Program { name: name.to_owned(), arguments, workflow };
+        let on_error = self.runtime.settings().on_error;
+        let program = Program { name: name.to_owned(), arguments, workflow, on_error };
         let (workers, want) = (self.all_workers(), self.want.clone());
-        let running = Running::deploy(&self.runtime, (program, resume), workers, &self.ears, want)?;
+        let goes_on = !before.is_empty();
+        let running = Running::deploy(&self.runtime, (program, resume, goes_on), workers, &self.ears, want)?;
         let deployment = running.deployment().clone();
-        if let (Some(journal), Some(entry)) = (&mut self.journal, running.entry()) {
-            journal.add(deployment.id(), Entry { before, ..entry });
+        if let (Some(journal), Some((entry, noted))) = (&mut self.journal, running.entry(before)) {
+            journal.add(deployment.id(), entry, noted);
         }
         self.running.insert(deployment.id(), running);
         Ok((deployment, dot))
@@ -363,7 +365,10 @@ impl Master {
                 }
                 () = running::settled(self.running.values_mut()) => self.grow(),
                 Some(Wanted(id, again)) = self.wanted.recv() => self.recover(id, again),
-                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => self.resume(),
+                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
+                    self.resume();
+                    self.grow();
+                }
                 asked = console.asked() => self.answer(asked, &mut deployments, catalog, console.uptime()),
                 _ = tick.tick() => self.look(),
             }
@@ -458,8 +463,20 @@ impl Master {
     }
 
     async fn tell_all(&mut self, last: &ToWorker) {
-        let workers = std::mem::take(&mut self.workers);
-        let told = join_all(workers.into_values().map(|worker| worker.link.part(last)));
+        let told = async {
+            loop {
+                // Those that have been let in, and not met yet, count on this node already.
+                while let Ok(session) = self.sessions.try_recv() {
+                    // Who is refused is told so by the end of the connection.
+                    let _ = self.meet(session);
+                }
+                let workers = std::mem::take(&mut self.workers);
+                if workers.is_empty() {
+                    return;
+                }
+                join_all(workers.into_values().map(|worker| worker.link.part(last))).await;
+            }
+        };
         let _ = timeout(FAREWELL, told).await;
     }
 }

@@ -81,6 +81,7 @@ impl Nodes {
 }
 
 struct Part {
+    known_as: DeploymentId,
     name: String,
     began: Instant,
     site: SiteHandle,
@@ -108,7 +109,8 @@ impl Parts {
         endpoint: &Arc<Endpoint>,
         (outbox, vault): (&Arc<Outbox>, &Client),
     ) -> Result<()> {
-        let Blueprint { deployment, name, arguments, fingerprint, vertices, node, workers, nodes, keeping } = blueprint;
+        let Blueprint { deployment, name, arguments, fingerprint, vertices, node, workers, nodes, .. } = blueprint;
+        let Blueprint { keeping, on_error, known_as, region, .. } = blueprint;
         let workflow = catalog.build(&name, &arguments)?;
         if workflow.fingerprint() != fingerprint {
             let what = difference(&control::vertices(&workflow), &vertices);
@@ -139,8 +141,10 @@ impl Parts {
         };
         let outbox = Arc::clone(outbox);
         let tell: Tell = Arc::new(move |report| outbox.put(deployment, report));
-        let site = runtime.take_part(node, &workflow, &workers, others, keeping, tell)?;
-        let before = self.lock().insert(deployment, Part { name, began: Instant::now(), site, nodes });
+        let meant = (&workers, &region);
+        let site = runtime.take_part(node, &workflow, meant, others, (on_error, &name, keeping), tell)?;
+        let part = Part { known_as, name, began: Instant::now(), site, nodes };
+        let before = self.lock().insert(deployment, part);
         if let Some(before) = before {
             before.site.order(Order::Close);
         }
@@ -166,9 +170,14 @@ impl Parts {
         }
     }
 
-    /// The deployments that have a part here, their names, and how long they have had it.
+    /// The deployments that have parts here, their names, and how long they have had one.
     pub fn running(&self) -> Vec<(DeploymentId, String, Duration)> {
-        self.lock().iter().map(|(id, part)| (*id, part.name.clone(), part.began.elapsed())).collect()
+        let mut running: BTreeMap<DeploymentId, (String, Duration)> = BTreeMap::new();
+        for part in self.lock().values() {
+            let (_, longest) = running.entry(part.known_as).or_insert_with(|| (part.name.clone(), Duration::ZERO));
+            *longest = part.began.elapsed().max(*longest);
+        }
+        running.into_iter().map(|(id, (name, time))| (id, name, time)).collect()
     }
 
     /// Ends all parts at once.
@@ -245,7 +254,11 @@ mod tests {
         let (outbox, deployment) = (Outbox::default(), DeploymentId(1));
         let worker = WorkerId { vertex: VertexId(0), index: 0 };
         let counts = |received| {
-            Report::Counts(Counts { vertices: vec![(worker.vertex, worker, received, 0)], workers: Vec::new() })
+            Report::Counts(Counts {
+                vertices: vec![(worker.vertex, worker, received, 0)],
+                workers: Vec::new(),
+                failed: Vec::new(),
+            })
         };
         outbox.put(deployment, counts(1));
         outbox.put(deployment, Report::Event(Event::Gone(worker)));

@@ -104,6 +104,10 @@ impl Seat {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_promised(&self) -> bool {
+        matches!(&*self.lock(), Taken::Promised(since, _) if since.elapsed() < HANDSHAKE_TIMEOUT)
+    }
+
     fn promise(&self, master: &Identity) -> Result<(), Refusal> {
         let mut taken = self.lock();
         let other = match &*taken {
@@ -197,6 +201,8 @@ impl Worker {
                 biased;
                 signal = signals.first() => {
                     events::stopping(&signal.to_string());
+                    // A master that was let in a moment ago is told goodbye too.
+                    let _ = timeout(FAREWELL, self.welcome(&mut sessions)).await;
                     self.leave().await;
                     return Ok(());
                 }
@@ -415,6 +421,19 @@ impl Worker {
         self.membership = Membership::new(SILENCE);
         self.endpoint.renew();
         *self.seat.lock() = Taken::Free;
+    }
+
+    /// Meets who has been let in, or is just being: they count on this node already.
+    async fn welcome(&mut self, sessions: &mut mpsc::Receiver<Session>) {
+        while self.master.is_none() {
+            let session = match sessions.try_recv() {
+                Ok(session) => Some(session),
+                Err(_) if self.seat.is_promised() => sessions.recv().await,
+                Err(_) => None,
+            };
+            let Some(session) = session else { return };
+            self.meet(session);
+        }
     }
 
     async fn leave(&mut self) {

@@ -85,7 +85,7 @@ impl Target {
         };
         written.map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Error::OutputClosed,
-            _ => Error::Operation(format!("cannot print: {}", cause(&error))),
+            _ => Error::Outside(format!("cannot print: {}", cause(&error))),
         })
     }
 }
@@ -240,6 +240,9 @@ mod tests {
 
         let print = Print::to(Broken(ErrorKind::Other));
         print.react(&mut lines, 1, &mut nothing()).expect("buffered");
-        assert_eq!(print.finish(&mut lines, &mut nothing()), Err(Error::from("cannot print: other error")));
+        assert_eq!(
+            print.finish(&mut lines, &mut nothing()),
+            Err(Error::Outside("cannot print: other error".to_owned()))
+        );
     }
 }

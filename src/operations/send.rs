@@ -38,7 +38,7 @@ impl<T: std::marker::Send + 'static> React for Send<T> {
     fn init(&self) {}
 
     fn react<E: Emit<Infallible>>(&self, _state: &mut (), record: T, _emit: &mut E) -> Result<()> {
-        self.0.send(record).map_err(|_| Error::from("the receiver of the channel is gone"))
+        self.0.send(record).map_err(|_| Error::Outside("the receiver of the channel is gone".to_owned()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod checkpointing;
 mod growing;
+mod restarting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use self::checkpointing::Checkpointing;
 pub use self::checkpointing::WorkerSaved;
 use self::growing::Growing;
+use self::restarting::Standing;
 use super::growth::Growth;
 use super::plan::Links;
+use super::regions::Region;
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::workflow::{Commit, Error, Failure};
 
@@ -49,6 +52,8 @@ pub enum Event {
     Told { worker: WorkerId, joined: NodeId, knows: bool },
     /// It is time for a checkpoint.
     Checkpoint,
+    /// A checkpoint has taken so long that it is not to wait for alignment any more.
+    Overdue { checkpoint: u64 },
     /// Somebody wants a savepoint, and perhaps the deployment to stop at it.
     Savepoint { stop: bool },
     /// What a worker has saved is in the store.
@@ -85,6 +90,8 @@ pub enum Command {
     /// Have workers save what they keep, as soon as no barrier is awaited any more.
     /// Sources that are to halt read nothing behind it.
     Trigger { checkpoint: u64, workers: Vec<WorkerId>, halt: bool },
+    /// Have all workers save what they keep for a checkpoint, with what is under way to them.
+    Hurry { checkpoint: u64 },
     /// Complete a checkpoint, of which workers have saved this.
     Seal { checkpoint: u64, saved: Vec<WorkerSaved>, savepoint: bool },
     /// Have workers end at a savepoint, whose effects are there to stay.
@@ -111,6 +118,12 @@ pub enum Command {
     GiveUp,
     /// The deployment has ended.
     End(Ending),
+    /// Do this in one region alone, of several. For the supervisor, which takes it apart.
+    #[serde(skip)]
+    Within(Region, Box<Command>),
+    /// The workers of a region have failed and are gone: start them anew, or give up all. For the supervisor.
+    #[serde(skip)]
+    Restart { region: Region, worker: Option<WorkerId>, failure: Failed, stuck: Vec<WorkerId> },
 }
 
 /// How a deployment ended.
@@ -131,15 +144,16 @@ pub struct Failed {
     pub error: Error,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Counts {
     sent: u64,
     received: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Member {
     node: NodeId,
+    region: Region,
     opened: bool,
     done: bool,
     gone: bool,
@@ -148,25 +162,24 @@ struct Member {
 }
 
 impl Member {
-    fn new(node: NodeId) -> Member {
-        Member { node, opened: false, done: false, gone: false, drained: None, probed: None }
+    fn new(node: NodeId, region: Region) -> Member {
+        Member { node, region, opened: false, done: false, gone: false, drained: None, probed: None }
     }
 }
 
 /// How far a node has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Step {
+    #[default]
     Asked,
     Prepared,
     Connected,
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Coordinator {
-    nodes: BTreeMap<NodeId, Step>,
-    /// How far all nodes have come.
-    step: Step,
+    regions: BTreeMap<Region, Standing>,
     workers: BTreeMap<WorkerId, Member>,
     links: Links,
     /// A node that joins, and those that wait until it has.
@@ -174,12 +187,13 @@ pub struct Coordinator {
     waiting: VecDeque<Growth>,
     /// None if it takes none.
     checkpoints: Option<Checkpointing>,
-    /// It stops at a savepoint: workers end before their work is done.
+    /// It has come to the savepoint at which it is to stop: workers end before their work is done.
     suspended: bool,
     /// Vertices whose workers send to each other.
     peers: BTreeSet<VertexId>,
     /// The round of probes that each vertex is in.
     rounds: BTreeMap<VertexId, u32>,
+    /// Records have flowed, everywhere.
     started: bool,
     stopping: bool,
     failed: Option<(Option<WorkerId>, Failed)>,
@@ -187,12 +201,13 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// A coordinator of these workers, each with its node.
+    /// A coordinator of these workers, each with its node, which depend on each other.
     pub fn new(workers: impl IntoIterator<Item = (WorkerId, NodeId)>, links: Links) -> Self {
-        let workers: BTreeMap<_, _> = workers.into_iter().map(|(id, node)| (id, Member::new(node))).collect();
+        let member = |(id, node)| (id, Member::new(node, Region::default()));
+        let workers: BTreeMap<_, _> = workers.into_iter().map(member).collect();
+        let all = Standing::of(workers.values().map(|member| member.node));
         Coordinator {
-            nodes: workers.values().map(|member| (member.node, Step::Asked)).collect(),
-            step: Step::Asked,
+            regions: BTreeMap::from([(Region::default(), all)]),
             workers,
             links,
             growing: None,
@@ -215,8 +230,27 @@ impl Coordinator {
         self
     }
 
-    /// What follows from an event.
+    /// An attempt before has come to the savepoint at which it was to stop, and failed before all effects were brought
+    /// about: this one does that, and nothing else.
+    #[must_use]
+    pub fn suspended(mut self) -> Self {
+        self.suspended = true;
+        self
+    }
+
+    /// Whether it has come to the savepoint at which it is to stop.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    /// What follows from an event where there is only one region.
+    #[cfg(test)]
     pub fn handle(&mut self, event: Event) -> Vec<Command> {
+        self.handle_from(Region::default(), event)
+    }
+
+    /// What follows from an event of a region, or of nobody.
+    pub fn handle_from(&mut self, region: Region, event: Event) -> Vec<Command> {
         if self.ended {
             return Vec::new();
         }
@@ -225,18 +259,19 @@ impl Coordinator {
             Err(event) => event,
         };
         match event {
-            Event::Prepared(node) => self.stepped(node, Step::Prepared),
-            Event::Connected(node) => self.stepped(node, Step::Connected),
-            Event::Lost { node, error } => self.lost(node, error),
+            Event::Prepared(node) => self.stepped(region, node, Step::Prepared),
+            Event::Connected(node) => self.stepped(region, node, Step::Connected),
+            Event::Lost { node, error } => self.lost(region, node, error),
             Event::Broken { node, with, error } if self.knows(node.number) && with.is_none_or(|n| self.knows(n)) => {
-                self.broken(error)
+                self.broken(region, error)
             }
             Event::Opened(worker) => self.opened(worker),
             Event::Drained { worker, sent, received } => self.drained(worker, Counts { sent, received }),
             Event::Probed { worker, round, sent, received } => self.probed(worker, round, Counts { sent, received }),
             Event::Done(worker) => self.done(worker),
             Event::Failed(worker, failure) if self.workers.contains_key(&worker) => {
-                self.fail(Some(worker), Failed { vertex: Some(failure.vertex), error: failure.error })
+                let failed = Failed { vertex: Some(failure.vertex), error: failure.error };
+                self.fail_in(region, Some(worker), failed)
             }
             Event::Gone(worker) => self.gone(worker),
             Event::Grow(growth) => self.grow(growth),
@@ -245,6 +280,7 @@ impl Coordinator {
             Event::Checkpoint => self.checkpoint_due(),
             Event::Savepoint { stop } => self.savepoint(stop),
             Event::Saved(saved) => self.saved(saved),
+            Event::Overdue { checkpoint } => self.overdue(checkpoint),
             Event::NotSaved { checkpoint, error, .. } | Event::NotSealed { checkpoint, error } => {
                 self.not_saved(checkpoint, error)
             }
@@ -258,45 +294,54 @@ impl Coordinator {
     }
 
     fn knows(&self, node: u32) -> bool {
-        self.nodes.keys().any(|known| known.number == node)
+        self.regions.values().any(|standing| standing.knows(node))
     }
 
-    /// All nodes take each step before one takes the next.
-    fn stepped(&mut self, node: NodeId, step: Step) -> Vec<Command> {
-        let Some(stands) = self.nodes.get_mut(&node) else { return Vec::new() };
-        *stands = step.max(*stands);
-        let all = self.nodes.values().min().copied().unwrap_or(Step::Connected);
-        if all <= self.step || self.failed.is_some() {
-            return Vec::new();
-        }
-        self.step = all;
-        match all {
-            Step::Asked => Vec::new(),
-            Step::Prepared => vec![Command::Connect],
-            Step::Connected => vec![Command::Open],
+    /// All nodes of a region take each step before one takes the next.
+    fn stepped(&mut self, region: Region, node: NodeId, step: Step) -> Vec<Command> {
+        let failed = self.failed.is_some();
+        let Some(standing) = self.regions.get_mut(&region) else { return Vec::new() };
+        match standing.stepped(node, step).filter(|_| !failed) {
+            None | Some(Step::Asked) => Vec::new(),
+            Some(Step::Prepared) => vec![self.within(region, Command::Connect)],
+            Some(Step::Connected) => vec![self.within(region, Command::Open)],
         }
     }
 
-    fn lost(&mut self, node: NodeId, error: Error) -> Vec<Command> {
-        if self.nodes.remove(&node).is_none() {
+    fn lost(&mut self, region: Region, node: NodeId, error: Error) -> Vec<Command> {
+        if !self.regions.get_mut(&region).is_some_and(|standing| standing.forget(node)) {
             return self.wait_no_more(node, error);
         }
-        self.workers.values_mut().filter(|member| member.node == node).for_each(|member| member.gone = true);
-        if self.failed.is_some() { self.end_if_gone() } else { self.broken(error) }
+        let lost = self.workers.values_mut().filter(|member| member.node == node && member.region == region);
+        lost.for_each(|member| member.gone = true);
+        if self.failed.is_some() {
+            self.end_if_gone()
+        } else if self.fails(region) {
+            self.restart_if_gone(region)
+        } else {
+            self.broken(region, error)
+        }
     }
 
-    fn broken(&mut self, error: Error) -> Vec<Command> {
-        self.fail(None, Failed { vertex: None, error })
+    fn broken(&mut self, region: Region, error: Error) -> Vec<Command> {
+        self.fail_in(region, None, Failed { vertex: None, error })
     }
 
     fn opened(&mut self, worker: WorkerId) -> Vec<Command> {
-        if let Some(member) = self.workers.get_mut(&worker) {
-            member.opened = true;
+        let Some(member) = self.workers.get_mut(&worker) else { return Vec::new() };
+        member.opened = true;
+        let region = member.region;
+        if self.started {
+            return self.restarted(region);
         }
-        if self.started || self.failed.is_some() || !self.workers.values().all(|member| member.opened) {
+        if self.failed.is_some() || !self.workers.values().all(|member| member.opened) {
             return Vec::new();
         }
         self.started = true;
+        self.regions.values_mut().for_each(Standing::start);
+        if self.suspended {
+            return self.resumed_to_end();
+        }
         let mut commands = vec![Command::Start];
         commands.extend(self.resumed());
         if self.stopping {
@@ -312,8 +357,9 @@ impl Coordinator {
         }
         self.stopping = true;
         let mut commands = self.dismiss_all(&Error::from("the deployment stops"));
-        if self.started {
-            commands.push(Command::StopSources);
+        // Who goes on from a savepoint that somebody has asked for before goes on with what is left to read.
+        if self.started && !self.awaits_savepoint() {
+            commands.extend(self.stop_sources());
         }
         commands
     }
@@ -352,7 +398,8 @@ impl Coordinator {
         }
     }
 
-    fn fail(&mut self, worker: Option<WorkerId>, mut failed: Failed) -> Vec<Command> {
+    /// All of it fails.
+    pub fn fail(&mut self, worker: Option<WorkerId>, mut failed: Failed) -> Vec<Command> {
         if self.failed.is_some() {
             return Vec::new();
         }
@@ -384,9 +431,13 @@ impl Coordinator {
     fn gone(&mut self, worker: WorkerId) -> Vec<Command> {
         let Some(member) = self.workers.get_mut(&worker) else { return Vec::new() };
         member.gone = true;
-        if !member.done && self.failed.is_none() && !self.suspended {
+        let (may_go, region) = (member.done || (self.suspended && self.started), member.region);
+        if self.failed.is_none() && self.fails(region) {
+            return self.restart_if_gone(region);
+        }
+        if !may_go && self.failed.is_none() {
             let error = Error::Operation("the worker ended before its work was done".to_owned());
-            return self.fail(Some(worker), Failed { vertex: Some(worker.vertex), error });
+            return self.fail_in(region, Some(worker), Failed { vertex: Some(worker.vertex), error });
         }
         self.end_if_gone()
     }

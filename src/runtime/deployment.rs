@@ -1,16 +1,18 @@
 //! A workflow that runs: what its supervisor shares with the handle that users hold.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::coordinator::{Ending, Event};
+use super::coordinator::{Ending, Event, Failed};
 use super::crew::Crew;
 use super::growth::Growth;
 use super::progress::ProgressCell;
 use super::recovery::Wish;
+use super::regions::Region;
 use super::site::Counts;
 use super::status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
 use super::supervisor::Note;
@@ -47,6 +49,15 @@ impl Shared {
     pub fn replace(&self, crew: Crew) {
         *self.crew.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(crew);
         self.meters.clear();
+    }
+
+    /// The workers that a region has in another crew belong to it from now on; their counts begin anew.
+    pub fn renew(&self, region: Region, by: &Crew) -> Arc<Crew> {
+        let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+        *crew = Arc::new(crew.with(region, by));
+        let workers: BTreeSet<WorkerId> = crew.workers_in(region).map(|(worker, _)| worker).collect();
+        self.meters.forget(|worker| workers.contains(worker));
+        Arc::clone(&crew)
     }
 
     /// Further workers belong to it, on a node of this name.
@@ -88,6 +99,11 @@ impl Shared {
                 self.meters.set(vertex, worker, received, emitted);
             }
         }
+        for (vertex, worker, failed) in counts.failed {
+            if crew.progress.contains_key(&worker) {
+                self.meters.set_failed(vertex, worker, failed);
+            }
+        }
         for (worker, progress, calls) in counts.workers {
             if let Some(cell) = crew.progress.get(&worker) {
                 cell.report(progress, calls);
@@ -109,7 +125,7 @@ impl Shared {
                 received,
                 emitted,
             });
-            VertexStatus { name: info.name.clone(), workers: workers.collect() }
+            VertexStatus { name: info.name.clone(), workers: workers.collect(), failed: self.meters.failed(info.id) }
         };
         shown.map(status).collect()
     }
@@ -127,14 +143,19 @@ impl Shared {
 
     pub fn failure(&self, ending: &Ending) -> Option<Error> {
         let Ending::Failed { worker, failure, .. } = ending else { return None };
-        let (Some(worker), Some(vertex)) = (worker, failure.vertex) else { return Some(failure.error.clone()) };
+        Some(self.cause(*worker, failure))
+    }
+
+    /// What went wrong, and where.
+    pub fn cause(&self, worker: Option<WorkerId>, failure: &Failed) -> Error {
+        let (Some(worker), Some(vertex)) = (worker, failure.vertex) else { return failure.error.clone() };
         let crew = self.crew();
-        Some(Error::Failed {
+        Error::Failed {
             vertex: crew.outline.name(vertex).to_owned(),
             worker: worker.index,
-            node: crew.node_of(*worker),
+            node: crew.node_of(worker),
             cause: Box::new(failure.error.clone()),
-        })
+        }
     }
 }
 
@@ -165,6 +186,11 @@ impl DeploymentHandle {
     /// The name of the run that its checkpoints are of, if any are taken.
     pub(crate) fn run(&self) -> Option<&str> {
         self.shared.run.as_deref()
+    }
+
+    /// The names of the nodes of a region.
+    pub(crate) fn nodes_of(&self, region: Region) -> BTreeSet<String> {
+        self.shared.crew().nodes_of(region)
     }
 
     /// What strategies could not do as wished, such as finding a node with a tag.

@@ -1,7 +1,9 @@
 //! Where a deployment keeps its checkpoints: what workers have saved goes to the store, and a manifest behind it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::coordinator::WorkerSaved;
@@ -10,7 +12,10 @@ use super::restarts::Intensity;
 use super::vault::Vault;
 use super::worker::WorkerSnapshot;
 use crate::actor;
-use crate::state::{Manifest, Run, SavedObject, SavedVertex, SavedWorker, SnapshotWriter, StateError, Store, runs};
+use crate::id::Part;
+use crate::state::{
+    Manifest, Run, SavedObject, SavedVertex, SavedWorker, Section, SnapshotWriter, StateError, Store, runs,
+};
 use crate::workflow::{Error, Result};
 
 /// How a runtime takes checkpoints of what it deploys; see [`Settings`](super::Settings).
@@ -24,6 +29,9 @@ pub struct Checkpoints {
     pub kept: usize,
     /// How often a deployment that fails is started anew, from the last one.
     pub intensity: Intensity,
+    /// How long one waits for what is under way to be handled, before it saves that, too: so that one is complete in
+    /// time where operations are slow. Never, if there is none.
+    pub unaligned_after: Option<Duration>,
 }
 
 /// Where the parts of a deployment find its checkpoints.
@@ -54,9 +62,21 @@ pub struct Origin {
     pub run: String,
     /// Its number.
     pub checkpoint: u64,
+    /// Vertices that have to have as many workers as they had, by name: batches were under way to them.
+    pub fixed: BTreeMap<String, usize>,
 }
 
 impl Origin {
+    /// What is gone on at by this manifest.
+    pub fn of(store: String, workflow: String, run: String, manifest: &Manifest) -> Origin {
+        let is_flight = |section: &Section| matches!(section.part, Part::Flight { .. });
+        let to = manifest.objects.iter().filter(|object| object.sections.iter().any(is_flight));
+        let vertices: BTreeSet<_> = to.map(|object| object.worker.vertex).collect();
+        let fixed = manifest.vertices.iter().filter(|vertex| vertices.contains(&vertex.id));
+        let fixed = fixed.map(|vertex| (vertex.name.clone(), vertex.workers as usize)).collect();
+        Origin { store, workflow, run, checkpoint: manifest.checkpoint, fixed }
+    }
+
     /// Finds the run in its store.
     ///
     /// # Errors
@@ -100,9 +120,9 @@ impl From {
         };
         let store = parts.next().map_or(store, |prefix| if prefix.is_empty() { "/" } else { prefix });
         let (store, workflow, run) = (store.to_owned(), saved.to_owned(), run.to_owned());
-        let origin = Origin { store, workflow, run, checkpoint };
-        origin.open()?.manifest(checkpoint).await.map_err(|error| refused(error.to_string()))?;
-        Ok(origin)
+        let found = open(&store, &workflow, &run)?.manifest(checkpoint).await;
+        let manifest = found.map_err(|error| refused(error.to_string()))?;
+        Ok(Origin::of(store, workflow, run, &manifest))
     }
 }
 
@@ -114,7 +134,7 @@ async fn latest(store: &str, workflow: &str) -> Result<Origin> {
     for (workflow, run) in runs(&opened, Some(workflow)).await.map_err(failed)? {
         let found = Run::new(opened.clone(), &workflow, &run).latest().await.map_err(failed)?;
         if let Some(manifest) = found.filter(|found| newest.as_ref().is_none_or(|(at, _)| found.at_ms >= *at)) {
-            let origin = Origin { store: store.to_owned(), workflow, run, checkpoint: manifest.checkpoint };
+            let origin = Origin::of(store.to_owned(), workflow, run, &manifest);
             newest = Some((manifest.at_ms, origin));
         }
     }
@@ -151,10 +171,15 @@ impl Keeping {
         open(&self.store, &self.workflow, &self.run)
     }
 
-    /// A checkpoint of this run.
-    pub fn at(&self, checkpoint: u64) -> Origin {
+    /// The checkpoint of this run with this manifest.
+    pub fn at(&self, manifest: &Manifest) -> Origin {
         let Keeping { store, workflow, run, .. } = self.clone();
-        Origin { store, workflow, run, checkpoint }
+        Origin::of(store, workflow, run, manifest)
+    }
+
+    /// Vertices that have to have so many workers, by name.
+    pub fn fixed(&self) -> BTreeMap<String, usize> {
+        self.resume.as_ref().map(|origin| origin.fixed.clone()).unwrap_or_default()
     }
 
     /// The number of the checkpoint that it goes on at.
@@ -185,8 +210,8 @@ pub async fn store(
     }
     let write = move || {
         let mut writer = SnapshotWriter::new(worker);
-        for (vertex, part, bytes) in parts {
-            writer.section(vertex, part, bytes.into());
+        for (vertex, part, pieces) in parts {
+            writer.section(vertex, part, pieces.into_iter().map(Bytes::from));
         }
         writer.finish()
     };

@@ -1,7 +1,8 @@
 //! The runtime of one process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,10 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::crew::Crew;
+use super::dead_letters::{DeadLetters, OnError};
 use super::deployment::{DeploymentHandle, Shared};
 use super::keeper::{Checkpoints, Keeping, Resume, Title, unusable};
 use super::plan::{Outline, Plan};
+use super::progress::ProgressCell;
 use super::recovery::{Again, Recovery};
+use super::regions::Scope;
 use super::site::{Others, SiteHandle, SiteStart, Tell};
 use super::status::{DeploymentStatus, Phase};
 use super::supervisor::{Alive, Parts, Start, Supervisor, Way};
@@ -20,7 +24,7 @@ use super::wiring::Meters;
 use crate::actor::{self, Census, Executor};
 use crate::id::{DeploymentId, NodeId, Tag, VertexId, WorkerId};
 use crate::state::new_run;
-use crate::workflow::{Cluster, Error, NodeInfo, Result, WorkerInfo, Workflow};
+use crate::workflow::{Cluster, Error, NodeInfo, Result, WorkerInfo, Workers, Workflow};
 
 /// How a runtime is set up; see [`Runtime::with`].
 #[derive(Clone, Debug)]
@@ -40,6 +44,27 @@ pub struct Settings {
     /// How checkpoints are taken, and so what a failure of a deployment leads to: with them it is started anew from the
     /// last one, without them it is the end. Default: none are taken.
     pub checkpoints: Option<Checkpoints>,
+    /// What follows when user code fails on a record of a deployment that is started here. Default: it fails.
+    pub on_error: OnError,
+    /// The directory that this node writes dead letters to. Default: none.
+    pub dead_letters: Option<PathBuf>,
+}
+
+impl Settings {
+    /// What takes records that user code fails on, if they may, in an attempt of a workflow.
+    fn dead_letters(
+        &self,
+        (on_error, workflow): (OnError, &str),
+        keeping: Option<&Keeping>,
+        outline: &Arc<Outline>,
+        meters: &Meters,
+    ) -> Result<Option<Arc<DeadLetters>>> {
+        let run = match keeping {
+            Some(keeping) => keeping.run.clone(),
+            None => new_run().map_err(|error| Error::Runtime(error.to_string()))?,
+        };
+        DeadLetters::new(on_error, self.dead_letters.as_deref(), (workflow, &run, &self.name), outline, meters)
+    }
 }
 
 /// The default of [`Settings::patience`]: as long as somebody would wait who has just given up.
@@ -56,6 +81,8 @@ impl Default for Settings {
             tags: Vec::new(),
             patience: PATIENCE,
             checkpoints: None,
+            on_error: OnError::Fail,
+            dead_letters: None,
         }
     }
 }
@@ -86,7 +113,7 @@ pub struct Runtime {
     control: tokio::runtime::Handle,
     leave: Option<tokio::sync::oneshot::Sender<()>>,
     deployments: Mutex<Vec<DeploymentHandle>>,
-    next: AtomicU32,
+    next: Arc<AtomicU32>,
     census: Census,
 }
 
@@ -139,7 +166,7 @@ impl Runtime {
         control: tokio::runtime::Handle,
         leave: Option<tokio::sync::oneshot::Sender<()>>,
     ) -> Runtime {
-        let (deployments, next, census) = (Mutex::default(), AtomicU32::new(1), Census::new());
+        let (deployments, next, census) = (Mutex::default(), Arc::new(AtomicU32::new(1)), Census::new());
         Runtime { settings, cluster, control, leave, deployments, next, census }
     }
 
@@ -174,22 +201,32 @@ impl Runtime {
         workflow: Workflow,
         resume: Option<Resume>,
     ) -> Result<DeploymentHandle> {
-        let plan = Plan::new(&workflow, &self.cluster)?;
+        let fixed = resume.as_ref().map(|(origin, _)| origin.fixed.clone()).unwrap_or_default();
+        let plan = Plan::new(&workflow, &self.cluster, &fixed)?;
         let title = Title { workflow: name.to_owned(), arguments: Vec::new(), fingerprint: workflow.fingerprint() };
         let keeping = self.keeping(name, resume)?;
         let shared = self.shared(name, plan.outline.clone(), &self.cluster, keeping.as_ref());
-        let here = Here { threads: self.settings.threads, census: self.census.clone(), meters: shared.meters.clone() };
+        let here = self.here(name, &shared);
         let parts = here.parts(plan, shared.crew().as_ref(), keeping.clone())?;
         let recovery = match (keeping, &self.settings.checkpoints) {
             (Some(keeping), Some(settings)) => {
-                let (workflow, cluster) = (Mutex::new(workflow), self.cluster.clone());
+                let (workflow, cluster, now) = (Mutex::new(workflow), self.cluster.clone(), Arc::clone(&shared));
                 let relaunch = move |again: Again| {
                     let workflow = workflow.lock().unwrap_or_else(PoisonError::into_inner);
-                    let planned = Plan::new(&workflow, &cluster);
+                    let planned = match again.region {
+                        None => Plan::new(&workflow, &cluster, &again.keeping.fixed()).map(|plan| {
+                            let crew = Crew::new(plan.outline.clone(), &cluster, true);
+                            (plan, crew)
+                        }),
+                        Some(region) => now.crew().renewed(region, &[NodeId::LOCAL]).and_then(|crew| {
+                            let workers = |(id, workers): (&VertexId, &Workers)| (*id, workers.to_vec());
+                            let workers = crew.outline.workers.iter().map(workers).collect();
+                            Ok((Plan::adopt(&workflow, &workers)?, crew))
+                        }),
+                    };
                     drop(workflow);
                     let keeping = Some(again.keeping.clone());
-                    again.begin(planned.and_then(|plan| {
-                        let crew = Crew::new(plan.outline.clone(), &cluster);
+                    again.begin(planned.and_then(|(plan, crew)| {
                         let parts = here.parts(plan, &crew, keeping)?;
                         Ok((crew, parts))
                     }));
@@ -200,6 +237,12 @@ impl Runtime {
             _ => None,
         };
         self.supervise(shared, parts, recovery)
+    }
+
+    /// What each attempt of a deployment in this process needs.
+    fn here(&self, name: &str, shared: &Shared) -> Here {
+        let settings = self.settings.clone();
+        Here { settings, workflow: name.to_owned(), census: self.census.clone(), meters: shared.meters.clone() }
     }
 
     /// A new run of a workflow in the checkpoint store, if checkpoints are taken.
@@ -214,8 +257,10 @@ impl Runtime {
         Ok(Some(Keeping { store, workflow, run, attempt: 1, resume, drop_unfit }))
     }
 
-    /// Deploys a workflow on other nodes. `parts` is given the number of the deployment, its workers by vertex, and
-    /// what takes what its parts tell; it gives the way to each of them.
+    /// Deploys a workflow on other nodes. `parts` is called for each region, with the number by which its parts know
+    /// each other, all workers by vertex, and what takes what the parts tell; it gives the way to each of them. No
+    /// checkpoint is complete before the caller has `noted` the run; at its end the caller deletes what is left of the
+    /// run. One that `goes_on` has run before, elsewhere.
     ///
     /// # Errors
     /// As [`deploy`](Runtime::deploy).
@@ -225,50 +270,67 @@ impl Runtime {
         name: &str,
         workflow: &Workflow,
         (arguments, resume): (&[String], Option<Resume>),
-        parts: impl FnOnce(DeploymentId, &Outline, Option<Keeping>, Tell) -> Result<Made> + Send + 'static,
-        relaunch: impl Fn(Again) + Send + Sync + 'static,
+        mut parts: impl FnMut((DeploymentId, &Scope), &Outline, Option<Keeping>, Tell) -> Result<Made> + Send + 'static,
+        (relaunch, noted, goes_on): (impl Fn(Again) + Send + Sync + 'static, watch::Receiver<bool>, bool),
     ) -> Result<DeploymentHandle> {
-        let outline = Plan::new(workflow, cluster)?.outline;
         let keeping = self.keeping(name, resume)?;
+        let fixed = keeping.as_ref().map(Keeping::fixed).unwrap_or_default();
+        let outline = Plan::new(workflow, cluster, &fixed)?.outline;
         let shared = self.shared(name, outline, cluster, keeping.as_ref());
         let recovery = match (keeping.clone(), &self.settings.checkpoints) {
             (Some(keeping), Some(settings)) => {
                 let (workflow, fingerprint) = (name.to_owned(), workflow.fingerprint());
                 let title = Title { workflow, arguments: arguments.to_vec(), fingerprint };
-                Some(Recovery::new(keeping, settings.clone(), title, Arc::new(relaunch))?)
+                let recovery = Recovery::new(keeping, settings.clone(), title, Arc::new(relaunch))?;
+                Some(recovery.noted_elsewhere(noted, goes_on))
             }
             _ => None,
         };
-        let part = Arc::clone(&shared);
-        let parts = Box::new(move |tell: Tell| parts(part.id, &part.crew().outline, keeping, tell));
+        let (part, mut first, next) = (Arc::clone(&shared), Some(shared.id), self.numbers());
+        let parts = Box::new(move |scope: &Scope, tell: Tell| {
+            let id = first.take().unwrap_or_else(&next);
+            parts((id, scope), &part.crew().outline, keeping.clone(), tell)
+        });
         self.supervise(shared, parts, recovery)
     }
 
-    /// Plans a deployment on other nodes anew. `parts` is as for [`deploy_on`](Runtime::deploy_on); each attempt has a
-    /// number of its own by which its parts know each other.
+    /// Plans a deployment on other nodes anew; of a region, workers stand where they stood. `parts` is as for
+    /// [`deploy_on`](Runtime::deploy_on); each attempt has a number of its own by which its parts know each other.
     pub(crate) fn deploy_again(
         &self,
         cluster: &Cluster,
-        workflow: &Workflow,
+        (deployment, workflow): (&DeploymentHandle, &Workflow),
         again: Again,
-        parts: impl FnOnce(DeploymentId, &Outline, Option<Keeping>, Tell) -> Result<Made> + Send + 'static,
+        mut parts: impl FnMut((DeploymentId, &Scope), &Outline, Option<Keeping>, Tell) -> Result<Made> + Send + 'static,
     ) {
-        let id = self.number();
+        let next = self.numbers();
         let keeping = Some(again.keeping.clone());
-        again.begin(Plan::new(workflow, cluster).map(|plan| {
-            let crew = Crew::new(plan.outline, cluster);
+        let planned = match again.region {
+            None => {
+                let plan = Plan::new(workflow, cluster, &again.keeping.fixed());
+                plan.map(|plan| Crew::new(plan.outline, cluster, true))
+            }
+            Some(region) => {
+                let nodes: Vec<NodeId> = cluster.nodes().iter().map(|node| node.id).collect();
+                deployment.shared.crew().renewed(region, &nodes)
+            }
+        };
+        again.begin(planned.map(|crew| {
             let outline = Arc::clone(&crew.outline);
-            let parts: Parts = Box::new(move |tell: Tell| parts(id, &outline, keeping, tell));
+            let parts: Parts =
+                Box::new(move |scope: &Scope, tell: Tell| parts((next(), scope), &outline, keeping.clone(), tell));
             (crew, parts)
         }));
     }
 
-    fn number(&self) -> DeploymentId {
-        DeploymentId(self.next.fetch_add(1, Ordering::Relaxed))
+    /// Gives numbers that nothing else has.
+    fn numbers(&self) -> impl Fn() -> DeploymentId + Send + use<> {
+        let next = Arc::clone(&self.next);
+        move || DeploymentId(next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Starts the part of a deployment on this node that another node has planned: the workers of a workflow that stand
-    /// on `node`.
+    /// Starts the part of a deployment on this node that another node has planned: the workers of these vertices of a
+    /// workflow that stand on `node`.
     ///
     /// # Errors
     /// When the plan is not one of this workflow, or the system refuses threads.
@@ -276,38 +338,41 @@ impl Runtime {
         &self,
         node: NodeId,
         workflow: &Workflow,
-        workers: &BTreeMap<VertexId, Vec<WorkerInfo>>,
+        (workers, vertices): (&BTreeMap<VertexId, Vec<WorkerInfo>>, &BTreeSet<VertexId>),
         others: Others,
-        keeping: Option<Keeping>,
+        (on_error, name, keeping): (OnError, &str, Option<Keeping>),
         tell: Tell,
     ) -> Result<SiteHandle> {
-        let Plan { outline, stages } = Plan::adopt(workflow, workers)?;
+        let Plan { outline, stages } = Plan::adopt(workflow, workers)?.within(vertices);
         let executor = executor(self.settings.threads, &outline, node, Executor::with_connections)?;
         let here = |worker: &WorkerId| outline.worker(*worker).is_some_and(|info| info.node == node);
         let progress =
             outline.ids(outline.workers.keys()).filter(here).map(|worker| (worker, Arc::default())).collect();
+        let (outline, meters) = (Arc::new(outline), Meters::default());
+        let dead_letters = self.settings.dead_letters((on_error, name), keeping.as_ref(), &outline, &meters)?;
         let _control = self.control.enter();
         SiteHandle::start(SiteStart {
             node,
             stages,
-            outline: Arc::new(outline),
-            meters: Meters::default(),
+            outline,
+            meters,
             progress,
             executor,
             census: self.census.clone(),
             tell,
             others: Some(others),
             keeping,
+            dead_letters,
         })
     }
 
     fn shared(&self, name: &str, outline: Outline, cluster: &Cluster, keeping: Option<&Keeping>) -> Arc<Shared> {
         Arc::new(Shared {
-            id: self.number(),
+            id: self.numbers()(),
             name: name.to_owned(),
             warnings: outline.warnings.clone(),
             run: keeping.map(|keeping| keeping.run.clone()),
-            crew: Mutex::new(Arc::new(Crew::new(outline, cluster))),
+            crew: Mutex::new(Arc::new(Crew::new(outline, cluster, keeping.is_some()))),
             meters: Meters::default(),
             phase: watch::Sender::new(Phase::Starting),
             began: tokio::time::Instant::now(),
@@ -364,21 +429,40 @@ type Made = Vec<(NodeId, Way)>;
 
 /// What a deployment in this process needs for each attempt.
 struct Here {
-    threads: usize,
+    settings: Settings,
+    workflow: String,
     census: Census,
     meters: Meters,
 }
 
 impl Here {
     fn parts(&self, plan: Plan, crew: &Crew, keeping: Option<Keeping>) -> Result<Parts> {
-        let Plan { stages, .. } = plan;
-        let outline = Arc::clone(&crew.outline);
-        let executor = executor(self.threads, &outline, NodeId::LOCAL, Executor::new)?;
+        let by = (self.settings.on_error, self.workflow.as_str());
+        let dead_letters = self.settings.dead_letters(by, keeping.as_ref(), &crew.outline, &self.meters)?;
         let (census, meters, progress) = (self.census.clone(), self.meters.clone(), crew.progress.clone());
-        Ok(Box::new(move |tell| {
+        let threads = self.settings.threads;
+        Ok(Box::new(move |scope, tell| {
             let (node, others) = (NodeId::LOCAL, None);
-            let site = SiteStart { node, stages, outline, meters, progress, executor, census, tell, others, keeping };
-            let site = SiteHandle::start(site)?;
+            let Plan { stages, outline } = plan.clone().within(&scope.vertices);
+            let executor = executor(threads, &outline, node, Executor::new)?;
+            let outline = Arc::new(outline);
+            let (census, meters, keeping) = (census.clone(), meters.clone(), keeping.clone());
+            let dead_letters = dead_letters.clone();
+            let is_here = |(worker, _): &(&WorkerId, &Arc<ProgressCell>)| outline.worker(**worker).is_some();
+            let progress = progress.iter().filter(is_here).map(|(id, cell)| (*id, Arc::clone(cell))).collect();
+            let site = SiteHandle::start(SiteStart {
+                node,
+                stages,
+                outline,
+                meters,
+                progress,
+                executor,
+                census,
+                tell,
+                others,
+                keeping,
+                dead_letters,
+            })?;
             let way: Way = Box::new(move |order| site.order(order));
             Ok(vec![(NodeId::LOCAL, way)])
         }))

@@ -10,6 +10,7 @@
 mod connection;
 mod coordinator;
 mod crew;
+mod dead_letters;
 mod deployment;
 mod flow;
 #[cfg(any(test, fuzzing))]
@@ -23,6 +24,7 @@ mod neighbours;
 mod plan;
 mod progress;
 mod recovery;
+mod regions;
 mod restarts;
 mod restore;
 mod site;
@@ -36,17 +38,20 @@ mod wiring;
 mod worker;
 
 pub(crate) use coordinator::Event as SiteEvent;
+pub use dead_letters::{DeadLetter, OnError};
 pub use deployment::DeploymentHandle;
 #[cfg(any(test, fuzzing))]
-pub(crate) use fuzz::frames_of as fuzz_frames;
+pub(crate) use fuzz::{frames_of as fuzz_frames, manifests as fuzz_manifests, snapshots as fuzz_snapshots};
 #[cfg(test)]
-pub(crate) use fuzz::seeds as fuzz_seeds;
+pub(crate) use fuzz::{saved as fuzz_saved, seeds as fuzz_seeds};
 pub use keeper::Checkpoints;
 pub(crate) use keeper::{From, Keeping, Origin, Resume};
 pub use local::{Runtime, Settings};
 pub(crate) use plan::Outline;
 pub(crate) use recovery::Again;
+pub(crate) use regions::{Region, Scope};
 pub use restarts::Intensity;
+pub(crate) use restarts::Restarts;
 #[cfg(test)]
 pub(crate) use site::Counts;
 pub(crate) use site::{Line, Order, Others, Report, SiteHandle, Tell};

@@ -56,13 +56,14 @@ pub struct Outline {
 }
 
 impl Plan {
-    /// Asks the strategies of a workflow.
+    /// Asks the strategies of a workflow; for so many workers where a number is fixed, by the name of the vertex.
     ///
     /// # Errors
     /// When a port is open, or a strategy refuses, panics or names no worker.
-    pub fn new(workflow: &Workflow, cluster: &Cluster) -> Result<Plan> {
+    pub fn new(workflow: &Workflow, cluster: &Cluster, fixed: &BTreeMap<String, usize>) -> Result<Plan> {
         Plan::made(workflow, |_, info, factory| {
-            let deployment = actor::catch(|| factory.deploy(&cluster.with_parallelism(info.parallelism)));
+            let parallelism = fixed.get(&info.name).copied().or(info.parallelism);
+            let deployment = actor::catch(|| factory.deploy(&cluster.with_parallelism(parallelism)));
             let deployment = deployment.unwrap_or_else(|message| Err(Error::Panic(message)));
             let deployment = deployment.map_err(|error| refuse(info, error.to_string()))?;
             let is_stranger = |worker: &&WorkerInfo| !cluster.nodes().iter().any(|node| node.id == worker.node);
@@ -91,6 +92,14 @@ impl Plan {
             }
             None => Ok(plan),
         }
+    }
+
+    /// What concerns these vertices alone.
+    #[must_use]
+    pub fn within(mut self, vertices: &BTreeSet<VertexId>) -> Plan {
+        self.stages.retain(|vertex, _| vertices.contains(vertex));
+        self.outline = self.outline.within(vertices);
+        self
     }
 
     fn made(
@@ -162,6 +171,17 @@ impl Outline {
     /// The name of a vertex.
     pub fn name(&self, vertex: VertexId) -> &str {
         self.vertices.get(vertex.0 as usize).map_or("?", |info| info.name.as_str())
+    }
+
+    /// What concerns the workers of these vertices alone; the names of all vertices stay.
+    #[must_use]
+    pub fn within(&self, vertices: &BTreeSet<VertexId>) -> Outline {
+        let mut outline = self.clone();
+        outline.workers.retain(|vertex, _| vertices.contains(vertex));
+        outline.sources.retain(|vertex| vertices.contains(vertex));
+        outline.links.retain(|vertex, _| vertices.contains(vertex));
+        outline.peers.retain(|vertex| vertices.contains(vertex));
+        outline
     }
 
     /// A worker, if it is there.

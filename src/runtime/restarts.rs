@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::workflow::Error;
+
 /// The wait before the first restart: long enough that the system has let go of what the failure has left.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
-/// The longest wait before a restart; each is twice as long as the one before, as long as failures follow each other.
+/// The longest wait before a restart; each is twice as long as the one before, as long as nothing is achieved between
+/// two failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The restart intensity, as of a supervisor in OTP: so many restarts within a period, and no more.
@@ -24,18 +27,43 @@ impl Default for Intensity {
     }
 }
 
+/// Whether a node is lost.
+pub fn is_of_node(failure: &Error) -> bool {
+    match failure {
+        Error::Node(_) => true,
+        Error::Failed { cause, .. } => is_of_node(cause),
+        _ => false,
+    }
+}
+
+/// Whether starting anew would not help: somebody wants it to end, or nobody reads what it prints.
+pub fn is_final(failure: &Error) -> bool {
+    match failure {
+        Error::Aborted | Error::OutputClosed | Error::Unsaved { .. } => true,
+        Error::Failed { cause, .. } => is_final(cause),
+        _ => false,
+    }
+}
+
 /// The restarts of a deployment so far.
 #[derive(Debug)]
 pub struct Restarts {
     intensity: Intensity,
     /// When each has happened, and why.
     recent: VecDeque<(Duration, String)>,
+    /// How many since something was achieved.
+    in_vain: usize,
 }
 
 impl Restarts {
     /// None so far.
     pub fn new(intensity: Intensity) -> Self {
-        Restarts { intensity, recent: VecDeque::new() }
+        Restarts { intensity, recent: VecDeque::new(), in_vain: 0 }
+    }
+
+    /// Something was achieved that a further failure does not undo: whoever fails next has not been started in vain.
+    pub fn achieved(&mut self) {
+        self.in_vain = 0;
     }
 
     /// It has failed: how long to wait before it is started anew; none if that has been often enough.
@@ -46,7 +74,9 @@ impl Restarts {
         if self.recent.len() >= self.intensity.most {
             return None;
         }
-        let wait = FIRST_WAIT.saturating_mul(1 << self.recent.len().min(16)).min(LONGEST_WAIT);
+        let in_vain = self.in_vain.min(self.recent.len());
+        let wait = FIRST_WAIT.saturating_mul(1 << in_vain.min(16)).min(LONGEST_WAIT);
+        self.in_vain = in_vain + 1;
         self.recent.push_back((now, cause.to_owned()));
         Some(wait)
     }
@@ -74,6 +104,17 @@ mod tests {
         assert_eq!(restarts.failed(at(30), "d"), None);
         assert_eq!(restarts.history().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(restarts.failed(at(61), "e"), Some(FIRST_WAIT * 4), "the first one is long ago");
+    }
+
+    #[test]
+    fn what_achieves_something_is_not_kept_waiting() {
+        let mut restarts = Restarts::new(Intensity { most: 100, ..Intensity::default() });
+        for second in 0..20 {
+            assert_eq!(restarts.failed(Duration::from_secs(second), "x"), Some(FIRST_WAIT));
+            restarts.achieved();
+        }
+        let waits: Vec<_> = (20..30).filter_map(|second| restarts.failed(Duration::from_secs(second), "y")).collect();
+        assert!(waits.is_sorted() && waits[0] == FIRST_WAIT && waits[9] == LONGEST_WAIT, "{waits:?}");
     }
 
     proptest! {

@@ -3,10 +3,11 @@
 
 mod joining;
 mod lines;
+mod saving;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,14 +18,14 @@ use self::lines::Awaits;
 pub use self::lines::{Line, Others};
 use super::connection::{Connection, Lost};
 use super::coordinator::{Command, Event, WorkerSaved};
+use super::dead_letters::DeadLetters;
 use super::flow::{Flow, Mailbox, Way};
-use super::keeper::{self, Keeping};
+use super::keeper::Keeping;
 use super::ledger::{Kept, Ledger};
 use super::neighbours::Neighbours;
 use super::plan::{Outline, PlannedStage, workers_of};
 use super::progress::ProgressCell;
-use super::restore::{Inherited, Rescales, load, rescales};
-use super::vault::Vault;
+use super::restore::{Inherited, Rescales, rescales};
 use super::wiring::{Meters, Roster};
 use super::worker::{Arguments, Message, Worker, WorkerSnapshot};
 use crate::actor::{
@@ -54,6 +55,8 @@ pub struct Counts {
     pub vertices: Vec<(VertexId, WorkerId, u64, u64)>,
     /// How far sources are, and calls of user code begun and ended.
     pub workers: Vec<(WorkerId, Option<Progress>, u64)>,
+    /// By vertex, and the worker that ran its code, records that this has failed on.
+    pub failed: Vec<(VertexId, WorkerId, u64)>,
 }
 
 /// What a site tells.
@@ -87,6 +90,8 @@ pub struct SiteStart {
     pub others: Option<Others>,
     /// None if no checkpoints are taken.
     pub keeping: Option<Keeping>,
+    /// What takes records that user code fails on, if they may.
+    pub dead_letters: Option<Arc<DeadLetters>>,
 }
 
 /// What a site hears.
@@ -173,6 +178,7 @@ pub struct State {
     /// Where checkpoints are kept, and which attempt this is.
     run: Option<(Run, Keeping)>,
     rescales: Rescales,
+    dead_letters: Option<Arc<DeadLetters>>,
     ledger: Ledger,
     /// Those that bring what workers have saved to the store. What is under way when the site ends is of no use.
     storing: Vec<Task>,
@@ -180,6 +186,8 @@ pub struct State {
     actors: HashMap<ActorId, WorkerId>,
     living: BTreeSet<WorkerId>,
     given_up: Arc<AtomicBool>,
+    /// The newest checkpoint that does not wait for alignment.
+    hurry: Arc<AtomicU64>,
     closing: bool,
     _resident: Resident,
 }
@@ -209,11 +217,13 @@ impl Actor for Site {
     type Arguments = SiteStart;
 
     async fn pre_start(&self, own: ActorRef<Note>, start: SiteStart) -> Result<State, ActorProcessingErr> {
-        let SiteStart { node, stages, outline, meters, progress, executor, census, tell, others, keeping } = start;
+        let SiteStart { node, stages, outline, meters, progress, executor, census, tell, others, .. } = start;
+        let SiteStart { keeping, dead_letters, .. } = start;
         let lost = |error: Error| tell(Report::Event(Event::Lost { node, error }));
         let opened = keeping.map(|keeping| keeping.open().map(|run| (run, keeping))).transpose();
         let run = opened.inspect_err(|error| lost(error.clone()))?;
         let given_up: Arc<AtomicBool> = Arc::default();
+        let hurry: Arc<AtomicU64> = Arc::default();
         let mut all = Vec::new();
         for stage in stages.values() {
             let here = |id: &WorkerId| stage.workers[id.index as usize].node == node;
@@ -229,6 +239,7 @@ impl Actor for Site {
                     waiting: Arc::default(),
                     save: Arc::new(move |snapshot| drop(saved.cast(Note::Saved(snapshot)))),
                     checkpoints: run.is_some(),
+                    hurry: Arc::clone(&hurry),
                 });
             }
         }
@@ -259,12 +270,14 @@ impl Actor for Site {
             joining: None,
             run,
             rescales: rescales(&stages),
+            dead_letters,
             ledger: Ledger::default(),
             storing: Vec::new(),
             living: actors.values().copied().collect(),
             workers: Arc::new(workers),
             actors,
             given_up,
+            hurry,
             closing: false,
             _resident: census.enter(),
         })
@@ -354,10 +367,15 @@ impl State {
                 self.ledger.commit(commit);
                 self.order(|_| true, || Message::Commit(commit));
             }
+            Command::Hurry { checkpoint } => {
+                self.hurry.fetch_max(checkpoint, Ordering::AcqRel);
+                // Those that have nothing else to do.
+                self.order(|_| true, || Message::Hurry);
+            }
             Command::Abandon { .. } => self.order(|_| true, || Message::GoOn),
             Command::Suspend { checkpoint } => self.order(|_| true, || Message::Suspend { checkpoint }),
             // For the supervisor.
-            Command::Seal { .. } => {}
+            Command::Seal { .. } | Command::Within(..) | Command::Restart { .. } => {}
             // Its order to prepare was the invitation.
             Command::Invite(_) => {}
             Command::Meet(growth) => self.meet(own, growth),
@@ -379,62 +397,6 @@ impl State {
         self.workers.iter().filter(|(id, _)| to(id.vertex)).for_each(|(_, mailbox)| mailbox.send(message()));
     }
 
-    /// Lets workers prepare; first reads what they go on with.
-    fn open(&self, own: &ActorRef<Note>) {
-        let Some((origin, drop_unfit)) =
-            self.run.as_ref().and_then(|(_, keeping)| Some((keeping.resume.clone()?, keeping.drop_unfit)))
-        else {
-            return self.open_with(None);
-        };
-        let (own, outline, rescales) = (own.clone(), Arc::clone(&self.outline), self.rescales.clone());
-        let vault = self.vault();
-        let here: BTreeSet<WorkerId> = self.workers.keys().copied().collect();
-        actor::run(async move {
-            let here = |worker| here.contains(&worker);
-            let loaded = load(&origin, &vault, &outline, (&rescales, drop_unfit), here).await;
-            let loaded = loaded.map(Arc::new).map_err(|error| Error::Operation(error.to_string()));
-            drop(own.cast(Note::Loaded(loaded)));
-        });
-    }
-
-    /// The way to the checkpoints: a directory is that of the node that has planned the deployment.
-    fn vault(&self) -> Vault {
-        match (&self.run, &self.others) {
-            (Some((run, _)), Some(Others { courier: Some(courier), .. })) if run.store().is_directory() => {
-                Vault::Through(Arc::clone(courier))
-            }
-            _ => Vault::Direct,
-        }
-    }
-
-    /// Brings what a worker has saved to the store.
-    fn store(&mut self, own: &ActorRef<Note>, mut snapshot: WorkerSnapshot) {
-        let Some((run, keeping)) = &self.run else { return };
-        let (run, attempt, tell, own) = (run.clone(), keeping.attempt, Arc::clone(&self.tell), own.clone());
-        let (worker, checkpoint, vault) = (snapshot.worker, snapshot.checkpoint, self.vault());
-        let kept = Kept { base: snapshot.base, parts: std::mem::take(&mut snapshot.kept) };
-        let storing = actor::task(async move {
-            match keeper::store(&run, &vault, attempt, snapshot).await {
-                Ok(saved) => drop(own.cast(Note::Stored(saved, kept))),
-                Err(error) => {
-                    let error = Error::Operation(error.to_string());
-                    tell(Report::Event(Event::NotSaved { worker, checkpoint, error }));
-                }
-            }
-        });
-        self.storing.retain(|task| !task.has_ended());
-        self.storing.push(storing);
-    }
-
-    fn stored(&mut self, mut saved: WorkerSaved, kept: &Kept) {
-        let (worker, checkpoint) = (saved.worker, saved.checkpoint);
-        let event = match self.ledger.add(&mut saved, kept) {
-            Ok(()) => Event::Saved(saved),
-            Err(error) => Event::NotSaved { worker, checkpoint, error },
-        };
-        self.tell(event);
-    }
-
     fn open_with(&self, inherited: Option<Inherited>) {
         let way = |id: WorkerId, node: NodeId| match (self.workers.get(&id), self.connections.get(&node.number)) {
             (Some(mailbox), _) => Some(Way::Here(mailbox.clone())),
@@ -450,7 +412,8 @@ impl State {
         let resume = self.run.as_ref().and_then(|(_, keeping)| keeping.resumes());
         let inherited = resume.zip(inherited);
         let (outline, meters) = (Arc::clone(&self.outline), self.meters.clone());
-        let roster = Arc::new(Roster { outline, ways, meters, inherited });
+        let dead_letters = self.dead_letters.clone();
+        let roster = Arc::new(Roster { outline, ways, meters, dead_letters, inherited });
         self.order(|_| true, || Message::Open(Arc::clone(&roster)));
     }
 
@@ -474,7 +437,7 @@ impl State {
         };
         let vertices = self.outline.vertices.iter().flat_map(of).collect();
         let workers = self.progress.iter().map(|(id, cell)| (*id, cell.get(), cell.calls())).collect();
-        (self.tell)(Report::Counts(Counts { vertices, workers }));
+        (self.tell)(Report::Counts(Counts { vertices, workers, failed: self.meters.all_failed() }));
     }
 
     fn close(&mut self, own: &ActorRef<Note>) {

@@ -92,6 +92,8 @@ pub struct VertexStatus {
     pub name: String,
     /// Those that run it: its own workers, or, chained, those before it.
     pub workers: Vec<WorkerStatus>,
+    /// Records that its code has failed on, and that were skipped; see [`OnError`](super::OnError).
+    pub failed: u64,
 }
 
 impl VertexStatus {
@@ -149,6 +151,9 @@ impl fmt::Display for Summary {
         for (index, vertex) in self.vertices.iter().enumerate() {
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{} {} -> {}", vertex.name, vertex.received(), vertex.emitted())?;
+            if vertex.failed > 0 {
+                write!(f, " ({} failed)", vertex.failed)?;
+            }
         }
         write!(f, " in {:.3} s", self.elapsed.as_secs_f64())
     }

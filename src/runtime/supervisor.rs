@@ -3,22 +3,26 @@
 //!
 //! It runs apart from the workers, so that one that does not return keeps nobody from stopping it.
 
+mod failing;
+mod sealing;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::coordinator::{Command, Coordinator, Ending, Event, WorkerSaved};
+use super::coordinator::{Command, Coordinator, Ending, Event};
 use super::crew::{Join, Joins};
 use super::deployment::Shared;
-use super::keeper;
-use super::plan::{Outline, workers_of};
-use super::recovery::{Again, Fresh, Recovery, Wish};
+use super::plan::Outline;
+use super::recovery::{Fresh, Recovery, Wish};
+use super::regions::{Region, Scope};
 use super::site::{Order, Report, Tell};
 use super::status::Phase;
 use crate::actor::{self, Actor, ActorProcessingErr, ActorRef, Resident, Task};
-use crate::id::{NodeId, VertexId, WorkerId};
+use crate::id::{NodeId, WorkerId};
 use crate::telemetry::events;
-use crate::workflow::{Error, Result, Workers};
+use crate::workflow::{Error, Result};
 
 /// The actor.
 pub struct Supervisor;
@@ -26,25 +30,31 @@ pub struct Supervisor;
 /// The way to the part of a deployment on one node. It must not wait.
 pub type Way = Box<dyn Fn(Order) + Send>;
 
-/// Makes the parts of a deployment, given what takes what they tell; each with its node.
-pub type Parts = Box<dyn FnOnce(Tell) -> Result<Vec<(NodeId, Way)>> + Send>;
+/// Makes the parts of a region, given what takes what they tell; each with its node.
+pub type Parts = Box<dyn FnMut(&Scope, Tell) -> Result<Vec<(NodeId, Way)>> + Send>;
 
 /// What a supervisor hears.
 pub enum Note {
-    /// From a part of an attempt; what comes of one that is over does not count.
-    Report(u32, Report),
+    /// From a part of an attempt of a region; what comes of one that is over does not count.
+    Report(Region, u32, Report),
     /// From a handle.
     Asked(Event),
     /// It is time for a checkpoint.
     Checkpoint(u32),
     /// Somebody wants a savepoint.
     Savepoint(Wish),
+    /// A checkpoint is complete, or is not; if it is what somebody wants, with what is to be answered.
+    Sealed(u32, Event, Option<(Wish, Result<String>)>),
+    /// It is time for something else.
+    Due(u32, Event),
+    /// The workers of a region that were to end at once have had their time.
+    Expired(Region, u32),
     /// A node has joined, and is to get workers.
     Join(Join),
-    /// The time to start anew has come.
-    Again,
+    /// The time to start anew has come, for a region or all.
+    Again(Option<Region>, u32),
     /// What is to be started anew, or why it cannot be.
-    Fresh(u32, Result<Fresh>),
+    Fresh(Option<Region>, u32, Result<Fresh>),
     /// All is done.
     Over(Phase),
 }
@@ -76,14 +86,25 @@ impl Drop for Alive {
     }
 }
 
+/// A region that runs.
+struct Running {
+    /// The number of its attempt.
+    attempt: u32,
+    /// The checkpoint that it goes on at.
+    resumed: Option<u64>,
+    parts: Vec<(NodeId, Way)>,
+}
+
 /// What a supervisor keeps.
 pub struct State {
     alive: Alive,
     /// None between two attempts.
     coordinator: Option<Coordinator>,
-    /// The number of the attempt.
+    /// The number of the attempt that all regions have begun in.
     attempt: u32,
-    parts: Vec<(NodeId, Way)>,
+    /// The newest number of an attempt, of all or of a region.
+    newest: u32,
+    regions: BTreeMap<Region, Running>,
     joins: Joins,
     recovery: Option<Recovery>,
     /// Those that complete a checkpoint of this attempt, and delete what it makes needless.
@@ -92,6 +113,8 @@ pub struct State {
     started: bool,
     /// Somebody wants it to stop.
     stopping: bool,
+    /// It has come to the savepoint at which it is to stop, though an attempt may have failed behind it.
+    suspended: bool,
 }
 
 impl Drop for State {
@@ -107,17 +130,19 @@ impl Actor for Supervisor {
 
     async fn pre_start(&self, own: ActorRef<Note>, start: Start) -> Result<State, ActorProcessingErr> {
         let Start { alive, parts, recovery } = start;
-        let (parts_so_far, joins) = (Vec::new(), Joins::default());
+        let attempt = recovery.as_ref().map_or(1, |recovery| recovery.keeping.attempt);
         let mut state = State {
             alive,
             coordinator: None,
-            attempt: recovery.as_ref().map_or(1, |recovery| recovery.keeping.attempt),
-            parts: parts_so_far,
-            joins,
+            attempt,
+            newest: attempt,
+            regions: BTreeMap::new(),
+            joins: Joins::default(),
             recovery,
             sealing: Vec::new(),
             started: false,
             stopping: false,
+            suspended: false,
         };
         // A supervisor that has ended has nothing to be told.
         let launched = state.launch(&own, parts);
@@ -127,23 +152,32 @@ impl Actor for Supervisor {
 
     async fn handle(&self, own: ActorRef<Note>, note: Note, state: &mut State) -> Result<(), ActorProcessingErr> {
         match note {
-            Note::Report(attempt, _) if attempt != state.attempt => {}
-            Note::Report(_, Report::Event(event)) => state.handle(&own, event),
-            Note::Report(_, Report::Counts(counts)) => state.alive.shared.count(counts),
+            Note::Report(region, attempt, _) if !state.runs(region, attempt) => {}
+            Note::Report(region, _, Report::Event(event)) => state.handle_from(&own, region, event),
+            Note::Report(.., Report::Counts(counts)) => state.alive.shared.count(counts),
             Note::Asked(event) => state.asked(&own, event),
             Note::Checkpoint(attempt) if attempt == state.attempt => {
                 state.handle(&own, Event::Checkpoint);
                 state.checkpoint_later(&own);
             }
-            Note::Checkpoint(_) => {}
+            Note::Due(attempt, event) if attempt == state.attempt => state.handle(&own, event),
+            Note::Expired(region, attempt) if state.runs(region, attempt) => {
+                let commands = state.coordinator.as_mut().map(|coordinator| coordinator.expired(region));
+                commands.into_iter().flatten().for_each(|command| state.obey(&own, command));
+            }
+            Note::Checkpoint(_) | Note::Due(..) | Note::Expired(..) => {}
             Note::Savepoint(wish) => state.savepoint(&own, wish),
+            Note::Sealed(attempt, event, wanted) => state.sealed(&own, attempt, event, wanted),
             Note::Join(join) => {
                 let event = state.joins.begin(join);
                 state.handle(&own, event);
             }
-            Note::Again => state.again(&own),
-            Note::Fresh(attempt, fresh) if attempt == state.attempt => state.resume(&own, fresh),
-            Note::Fresh(..) => {}
+            Note::Again(region, attempt) if state.waits(region, attempt) => state.again(&own, region, attempt),
+            Note::Fresh(None, attempt, fresh) if attempt == state.attempt => state.resume(&own, fresh),
+            Note::Fresh(Some(region), attempt, fresh) if state.waits(Some(region), attempt) => {
+                state.resume_in(&own, region, fresh);
+            }
+            Note::Again(..) | Note::Fresh(..) => {}
             Note::Over(phase) => state.over(&own, phase),
         }
         Ok(())
@@ -152,25 +186,61 @@ impl Actor for Supervisor {
 
 impl State {
     /// Starts an attempt, with the workers that belong to it now.
-    fn launch(&mut self, own: &ActorRef<Note>, parts: Parts) -> Result<()> {
+    fn launch(&mut self, own: &ActorRef<Note>, mut parts: Parts) -> Result<()> {
         let crew = self.alive.shared.crew();
-        let Outline { workers, links, peers, .. } = crew.outline.as_ref();
-        let numbered = |(vertex, workers): (&VertexId, &Workers)| -> Vec<(WorkerId, NodeId)> {
-            workers_of(*vertex, workers.len()).zip(workers.iter().map(|worker| worker.node)).collect()
-        };
-        let coordinator = Coordinator::new(workers.iter().flat_map(numbered), links.clone()).with_peers(peers.clone());
-        self.coordinator = Some(match &self.recovery {
+        let Outline { links, peers, .. } = crew.outline.as_ref();
+        let workers = crew.regions.scopes().iter().flat_map(|scope| crew.workers_in(scope.region));
+        let coordinator = Coordinator::new(workers, links.clone()).with_peers(peers.clone());
+        let coordinator = coordinator.with_regions(&crew.regions);
+        let coordinator = match &self.recovery {
             Some(recovery) => coordinator.with_checkpoints(recovery.keeping.resumes()),
             None => coordinator,
-        });
-        let (own, attempt) = (own.clone(), self.attempt);
+        };
+        self.coordinator = Some(if self.suspended { coordinator.suspended() } else { coordinator });
+        for scope in crew.regions.scopes() {
+            self.launch_in(own, (scope, self.attempt, None), &mut parts)?;
+        }
+        Ok(())
+    }
+
+    /// Starts an attempt of a region.
+    fn launch_in(
+        &mut self,
+        own: &ActorRef<Note>,
+        (scope, attempt, resumed): (&Scope, u32, Option<u64>),
+        parts: &mut Parts,
+    ) -> Result<()> {
+        let (own, region) = (own.clone(), scope.region);
         // A supervisor that has ended has nothing to be told.
-        self.parts = parts(Arc::new(move |report| drop(own.cast(Note::Report(attempt, report)))))?;
+        let tell: Tell = Arc::new(move |report| drop(own.cast(Note::Report(region, attempt, report))));
+        let parts = parts(scope, tell)?;
+        self.regions.insert(region, Running { attempt, resumed, parts });
         Ok(())
     }
 
     fn close(&mut self) {
-        self.parts.drain(..).for_each(|(_, part)| part(Order::Close));
+        let parts = std::mem::take(&mut self.regions).into_values().flat_map(|region| region.parts);
+        parts.for_each(|(_, part)| part(Order::Close));
+    }
+
+    /// A region in words, and the checkpoint that it goes on at.
+    fn part(&self, region: Region) -> (String, Option<u64>) {
+        let resumed = self.regions.get(&region).and_then(|running| running.resumed);
+        (self.alive.shared.crew().part(region), resumed)
+    }
+
+    /// Whether this is the attempt that a region runs in.
+    fn runs(&self, region: Region, attempt: u32) -> bool {
+        self.regions.get(&region).is_some_and(|running| running.attempt == attempt)
+    }
+
+    /// Whether a region, or all, are to be started anew in this attempt.
+    fn waits(&self, region: Option<Region>, attempt: u32) -> bool {
+        match (region, &self.coordinator) {
+            (None, None) => attempt == self.attempt,
+            (Some(region), Some(coordinator)) => self.runs(region, attempt) && coordinator.awaits(region),
+            _ => false,
+        }
     }
 
     fn asked(&mut self, own: &ActorRef<Note>, event: Event) {
@@ -186,16 +256,38 @@ impl State {
     }
 
     fn handle(&mut self, own: &ActorRef<Note>, event: Event) {
+        self.handle_from(own, Region::default(), event);
+    }
+
+    fn handle_from(&mut self, own: &ActorRef<Note>, region: Region, event: Event) {
         let Some(coordinator) = &mut self.coordinator else { return };
-        for command in coordinator.handle(event) {
+        if let (Event::Sealed { .. }, Some(recovery)) = (&event, &mut self.recovery) {
+            recovery.restarts.achieved();
+        }
+        for command in coordinator.handle_from(region, event) {
             self.obey(own, command);
         }
     }
 
     fn obey(&mut self, own: &ActorRef<Note>, command: Command) {
+        let (region, command) = match command {
+            Command::Within(region, command) => (Some(region), *command),
+            command => (None, command),
+        };
         let shared = &self.alive.shared;
         match command {
             Command::End(ending) => return self.end(own, ending),
+            Command::Restart { region, worker, failure, stuck } => {
+                self.warn_of(&stuck);
+                return self.restart(own, region, worker, failure);
+            }
+            Command::Start if region.is_some() => {
+                if let (Some(recovery), Some(region)) = (&mut self.recovery, region) {
+                    recovery.is_back(region);
+                }
+                let (part, resumed) = region.map(|region| self.part(region)).unwrap_or_default();
+                events::recovered_part(&shared.name, &part, resumed);
+            }
             Command::Start => {
                 let resumed = self
                     .recovery
@@ -215,176 +307,69 @@ impl State {
                 }
             }
             Command::GiveUp => {
-                let (own, attempt) = (own.clone(), self.attempt);
-                let expired = move || drop(own.cast(Note::Report(attempt, Report::Event(Event::Expired))));
-                actor::later(shared.patience, expired);
+                let note = match region.and_then(|region| Some((region, self.regions.get(&region)?))) {
+                    Some((region, running)) => Note::Expired(region, running.attempt),
+                    None => Note::Due(self.attempt, Event::Expired),
+                };
+                let own = own.clone();
+                actor::later(shared.patience, move || drop(own.cast(note)));
             }
             Command::Trigger { checkpoint, .. } => {
-                if let Some(recovery) = &mut self.recovery {
-                    recovery.began(checkpoint);
+                if let Some(recovery) = &mut self.recovery
+                    && recovery.began(checkpoint)
+                    && let Some(limit) = recovery.settings.unaligned_after
+                {
+                    let (own, attempt) = (own.clone(), self.attempt);
+                    let overdue = Note::Due(attempt, Event::Overdue { checkpoint });
+                    actor::later(limit, move || drop(own.cast(overdue)));
                 }
             }
             Command::Seal { checkpoint, saved, savepoint } => return self.seal(own, (checkpoint, savepoint), saved),
             Command::Abandon { checkpoint, ref error } => {
                 events::checkpoint_failed(&shared.name, checkpoint, error);
                 self.answer_savepoint(checkpoint, Err(error.clone()));
+                self.try_last_later(own);
             }
-            Command::Invite(node) => return self.parts.extend(self.joins.invite(node).map(|way| (node, way))),
+            Command::Invite(node) => {
+                let invited = self.joins.invite(node);
+                if let Some((running, way)) =
+                    invited.and_then(|(region, way)| Some((self.regions.get_mut(&region)?, way)))
+                {
+                    running.parts.push((node, way));
+                }
+                return;
+            }
             Command::Welcome(node) => self.joins.joined(node, |growth, name| shared.grow(growth, name)),
             _ => {}
         }
-        self.parts.iter().for_each(|(_, part)| part(Order::Obey(command.clone())));
+        let meant = self.regions.iter().filter(|(other, _)| region.is_none_or(|region| region == **other));
+        let parts = meant.flat_map(|(_, running)| &running.parts);
+        parts.for_each(|(_, part)| part(Order::Obey(command.clone())));
         if let Command::Dismiss { joined, error } = command {
-            self.parts.extract_if(.., |(node, _)| *node == joined).for_each(|(_, part)| part(Order::Close));
+            let of = self.joins.invited(joined).and_then(|region| self.regions.get_mut(&region));
+            let parts = of.into_iter().flat_map(|of| of.parts.extract_if(.., |(node, _)| *node == joined));
+            parts.for_each(|(_, part)| part(Order::Close));
             self.joins.dismissed(joined, error);
         }
     }
 
-    fn checkpoint_later(&self, own: &ActorRef<Note>) {
-        if let Some(recovery) = &self.recovery {
-            let (own, attempt) = (own.clone(), self.attempt);
-            actor::later(recovery.settings.interval, move || drop(own.cast(Note::Checkpoint(attempt))));
-        }
-    }
-
-    /// Completes a checkpoint, apart from the supervisor.
-    fn seal(&mut self, own: &ActorRef<Note>, (checkpoint, savepoint): (u64, bool), saved: Vec<WorkerSaved>) {
-        let Some(recovery) = &mut self.recovery else { return };
+    fn warn_of(&self, stuck: &[WorkerId]) {
         let crew = self.alive.shared.crew();
-        let took = recovery.took(checkpoint);
-        let (run, title, kept) = (recovery.run.clone(), recovery.title.clone(), recovery.settings.kept);
-        let (own, attempt, name) = (own.clone(), self.attempt, self.alive.shared.name.clone());
-        let wish = if savepoint { recovery.wishes.pop_front() } else { None };
-        let sealing = actor::task(async move {
-            let build = move || {
-                let manifest =
-                    keeper::manifest(&title, run.name(), (checkpoint, savepoint), took, &crew.outline, saved);
-                (run, manifest)
-            };
-            let sealed = match actor::blocking(build).await {
-                Ok((run, manifest)) => run.put_manifest(&manifest).await.map(|()| run).map_err(|e| e.to_string()),
-                Err(error) => Err(error),
-            };
-            let event = match &sealed {
-                Ok(_) => Event::Sealed { checkpoint },
-                Err(error) => Event::NotSealed { checkpoint, error: Error::Operation(error.clone()) },
-            };
-            if let (Ok(run), Some(wish)) = (&sealed, wish) {
-                wish.copy(run, checkpoint).await;
-            }
-            drop(own.cast(Note::Report(attempt, Report::Event(event))));
-            if let Ok(run) = sealed {
-                debug!(workflow = name, checkpoint, took = ?took, "A checkpoint is complete");
-                if let Err(error) = run.retain(kept).await {
-                    events::checkpoints_stay(&name, &error);
-                }
-            }
-        });
-        self.sealing.retain(|task| !task.has_ended());
-        self.sealing.push(sealing);
-    }
-
-    /// Begins with a savepoint, as soon as can be.
-    fn savepoint(&mut self, own: &ActorRef<Note>, wish: Wish) {
-        let running = *self.alive.shared.phase.borrow() == Phase::Running;
-        let Some(recovery) = self.recovery.as_mut().filter(|_| self.coordinator.is_some() && running) else {
-            let why = if self.recovery.is_some() {
-                "it is not running; ask again when it is"
-            } else {
-                "it takes no checkpoints; deploy it with --checkpoint-interval"
-            };
-            return wish.answer(Err(Error::Deploy(why.to_owned())));
-        };
-        let stop = wish.stop;
-        recovery.wishes.push_back(wish);
-        self.handle(own, Event::Savepoint { stop });
-    }
-
-    /// A savepoint that somebody waits for has failed.
-    fn answer_savepoint(&mut self, checkpoint: u64, answer: Result<String>) {
-        let Some(recovery) = &mut self.recovery else { return };
-        let is_savepoint = self.coordinator.as_ref().is_some_and(|coordinator| coordinator.was_savepoint(checkpoint));
-        if let Some(wish) = is_savepoint.then(|| recovery.wishes.pop_front()).flatten() {
-            wish.answer(answer);
+        for worker in stuck {
+            let (vertex, worker) = (crew.outline.name(worker.vertex), worker.index);
+            warn!(vertex, worker, "An operation has not returned; its thread is left behind");
         }
     }
 
     fn end(&mut self, own: &ActorRef<Note>, ending: Ending) {
-        let shared = &self.alive.shared;
         if let Ending::Failed { stuck, .. } = &ending {
-            let crew = shared.crew();
-            for worker in stuck {
-                let (vertex, worker) = (crew.outline.name(worker.vertex), worker.index);
-                warn!(vertex, worker, "An operation has not returned; its thread is left behind");
-            }
+            self.warn_of(stuck);
         }
+        let shared = &self.alive.shared;
         match (shared.failure(&ending), ending) {
             (Some(failure), _) => self.fail(own, failure),
             (None, Ending::Completed) => self.clean_up(own, Phase::Completed),
             (None, _) => self.clean_up(own, Phase::Stopped),
-        }
-    }
-
-    /// An attempt has failed. It is the end if it was the first and never began: what is wrong then was wrong before.
-    fn fail(&mut self, own: &ActorRef<Note>, failure: Error) {
-        let shared = Arc::clone(&self.alive.shared);
-        if let Some(recovery) = &mut self.recovery {
-            recovery.wishes.drain(..).for_each(|wish| wish.answer(Err(failure.clone())));
-        }
-        let Some(recovery) = self.recovery.as_mut().filter(|_| self.started && !is_final(&failure)) else {
-            return self.over(own, Phase::Failed(failure));
-        };
-        let cause = failure.to_string();
-        let Some(wait) = recovery.restarts.failed(shared.began.elapsed(), &cause) else {
-            let before = recovery.restarts.history().map(str::to_owned).collect();
-            let period = recovery.settings.intensity.period.as_secs();
-            let error = Error::Restarts { period, before, cause: Box::new(failure) };
-            return self.over(own, Phase::Failed(error));
-        };
-        self.coordinator = None;
-        self.sealing.clear();
-        self.close();
-        self.attempt += 1;
-        self.joins = Joins::default();
-        shared.pass(|phase| !phase.has_ended() && *phase != Phase::Stopping, Phase::Recovering);
-        events::recovering(&shared.name, &cause);
-        let own = own.clone();
-        actor::later(wait, move || drop(own.cast(Note::Again)));
-    }
-
-    /// Asks for workers to go on with, from the newest checkpoint that can be read.
-    fn again(&mut self, own: &ActorRef<Note>) {
-        let Some(recovery) = &mut self.recovery else { return };
-        recovery.keeping.attempt = self.attempt;
-        recovery.forget();
-        let (run, attempt, back) = (recovery.run.clone(), self.attempt, own.clone());
-        let begun = recovery.keeping.resume.clone();
-        let mut keeping = recovery.keeping.clone();
-        let relaunch = Arc::clone(&recovery.relaunch);
-        actor::run(async move {
-            let answer = move |fresh| drop(back.cast(Note::Fresh(attempt, fresh)));
-            match run.latest().await {
-                Ok(latest) => {
-                    // One that it was begun with may be of another run.
-                    keeping.resume = latest.map(|manifest| keeping.at(manifest.checkpoint)).or(begun);
-                    relaunch(Again::new(keeping, answer));
-                }
-                Err(error) => answer(Err(keeper::unusable(run.store().url(), &error))),
-            }
-        });
-    }
-
-    /// Goes on with other workers.
-    fn resume(&mut self, own: &ActorRef<Note>, fresh: Result<Fresh>) {
-        let launched = fresh.and_then(|Fresh { crew, parts, resume }| {
-            self.alive.shared.replace(crew);
-            if let Some(recovery) = &mut self.recovery {
-                recovery.keeping.resume = resume;
-            }
-            self.launch(own, parts)
-        });
-        if let Err(error) = launched {
-            self.fail(own, error);
         }
     }
 
@@ -393,7 +378,10 @@ impl State {
         self.coordinator = None;
         // Nothing is put there any more that would stay.
         self.sealing.clear();
-        let Some(recovery) = &self.recovery else { return self.over(own, phase) };
+        // Who has noted it deletes it when that is noted, too.
+        let Some(recovery) = self.recovery.as_ref().filter(|recovery| recovery.noted.is_none()) else {
+            return self.over(own, phase);
+        };
         let (run, own, name) = (recovery.run.clone(), own.clone(), self.alive.shared.name.clone());
         actor::run(async move {
             if let Err(error) = run.remove().await {
@@ -407,14 +395,5 @@ impl State {
         self.coordinator = None;
         self.alive.shared.end(phase);
         own.stop(None);
-    }
-}
-
-/// Whether starting anew would not help: somebody wants it to end, or nobody reads what it prints.
-fn is_final(failure: &Error) -> bool {
-    match failure {
-        Error::Aborted | Error::OutputClosed | Error::Unsaved { .. } => true,
-        Error::Failed { cause, .. } => is_final(cause),
-        _ => false,
     }
 }

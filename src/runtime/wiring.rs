@@ -1,13 +1,14 @@
 //! Who is where: how a recipe that is opened in a worker finds those that it sends to.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::dead_letters::DeadLetters;
 use super::flow::{Flow, Mailbox, Way};
 use super::plan::Outline;
 use super::worker::Inheritance;
 use crate::id::{NodeId, VertexId, WorkerId};
-use crate::workflow::{Grown, Meter, Post, Saved, Wiring, Workers};
+use crate::workflow::{Grown, Meter, Post, Saved, Tolerance, Wiring, Workers};
 
 /// All workers of a deployment and how to reach them.
 pub struct Roster {
@@ -15,6 +16,8 @@ pub struct Roster {
     pub ways: BTreeMap<VertexId, Vec<Way>>,
     /// The counters of each vertex, by worker.
     pub meters: Meters,
+    /// What takes records that user code fails on, if they may.
+    pub dead_letters: Option<Arc<DeadLetters>>,
     /// What workers go on with, and since which checkpoint.
     pub inherited: Option<(u64, Arc<BTreeMap<WorkerId, Inheritance>>)>,
 }
@@ -42,24 +45,38 @@ pub struct Joined {
 
 /// The counters of each vertex, by the worker that runs it.
 #[derive(Clone, Default)]
-pub struct Meters(Arc<Mutex<BTreeMap<VertexId, Vec<(WorkerId, Arc<Meter>)>>>>);
+pub struct Meters {
+    by_vertex: Arc<Mutex<BTreeMap<VertexId, Vec<(WorkerId, Arc<Meter>)>>>>,
+    /// Records that the code of a vertex has failed on, by the worker that it ran in.
+    failed: Arc<Mutex<BTreeMap<(VertexId, WorkerId), u64>>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Meters {
     /// Forgets all.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        locked(&self.by_vertex).clear();
+        locked(&self.failed).clear();
+    }
+
+    /// Forgets all of these workers.
+    pub fn forget(&self, is_one: impl Fn(&WorkerId) -> bool) {
+        locked(&self.by_vertex).values_mut().for_each(|of| of.retain(|(worker, _)| !is_one(worker)));
+        locked(&self.failed).retain(|(_, worker), _| !is_one(worker));
     }
 
     fn add(&self, vertex: VertexId, worker: WorkerId) -> Arc<Meter> {
         let meter = Arc::new(Meter::default());
-        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        meters.entry(vertex).or_default().push((worker, Arc::clone(&meter)));
+        locked(&self.by_vertex).entry(vertex).or_default().push((worker, Arc::clone(&meter)));
         meter
     }
 
     /// Takes in what a worker of another node has counted.
     pub fn set(&self, vertex: VertexId, worker: WorkerId, received: u64, emitted: u64) {
-        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = locked(&self.by_vertex);
         let of = meters.entry(vertex).or_default();
         let meter = match of.iter().position(|(other, _)| *other == worker) {
             Some(at) => Arc::clone(&of[at].1),
@@ -75,11 +92,31 @@ impl Meters {
 
     /// What the workers of a vertex have received and emitted, in the order of their numbers.
     pub fn read(&self, vertex: VertexId) -> Vec<(WorkerId, u64, u64)> {
-        let meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let meters = locked(&self.by_vertex);
         let of = meters.get(&vertex).map_or(&[][..], Vec::as_slice);
         let mut read: Vec<_> = of.iter().map(|(worker, m)| (*worker, m.received(), m.emitted())).collect();
         read.sort_unstable();
         read
+    }
+
+    /// Counts a record that the code of a vertex has failed on.
+    pub fn fail(&self, vertex: VertexId, worker: WorkerId) {
+        *locked(&self.failed).entry((vertex, worker)).or_default() += 1;
+    }
+
+    /// Takes in how many records have failed in a worker of another node.
+    pub fn set_failed(&self, vertex: VertexId, worker: WorkerId, failed: u64) {
+        locked(&self.failed).insert((vertex, worker), failed);
+    }
+
+    /// All records that have failed.
+    pub fn all_failed(&self) -> Vec<(VertexId, WorkerId, u64)> {
+        locked(&self.failed).iter().map(|((vertex, worker), failed)| (*vertex, *worker, *failed)).collect()
+    }
+
+    /// How many records the code of a vertex has failed on.
+    pub fn failed(&self, vertex: VertexId) -> u64 {
+        self.all_failed().iter().filter(|(other, ..)| *other == vertex).map(|(.., failed)| failed).sum()
     }
 }
 
@@ -119,6 +156,10 @@ impl Wiring for Wires {
 
     fn meter(&mut self, vertex: VertexId) -> Arc<Meter> {
         self.roster.meters.add(vertex, self.id)
+    }
+
+    fn tolerance(&self) -> Option<Arc<dyn Tolerance>> {
+        self.roster.dead_letters.as_ref().map(|letters| letters.of(self.id))
     }
 
     fn saved(&mut self, vertex: VertexId) -> Option<Saved> {

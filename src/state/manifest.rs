@@ -81,7 +81,7 @@ pub struct SavedWorker {
 }
 
 /// An object that holds state: of this checkpoint, or of an earlier one and then with the sections that still count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SavedObject {
     /// Its path in the store.
     pub path: String,
@@ -162,6 +162,22 @@ fn head() -> String {
 /// The sum of what is before it and behind.
 fn sum(rest: &[u8]) -> u32 {
     checksum(&[head().as_bytes(), rest])
+}
+
+/// The same with the sum that it should have, if it is as long as that: whoever writes to a store can do so, too.
+#[cfg(any(test, fuzzing))]
+pub fn with_sum(bytes: &[u8]) -> Vec<u8> {
+    let summed = || {
+        let (said, behind) = bytes.strip_prefix(head().as_bytes())?.split_at_checked(8)?;
+        let rest = behind.strip_prefix(SUM[1].as_bytes())?.strip_prefix(b",")?.strip_suffix(b"\n")?;
+        let at = bytes.len() - behind.len() - said.len();
+        Some((at, format!("{:08x}", sum(rest))))
+    };
+    let mut file = bytes.to_vec();
+    if let Some((at, sum)) = summed() {
+        file.splice(at..at + sum.len(), sum.into_bytes());
+    }
+    file
 }
 
 /// A number of 64 bits as text, for JSON's numbers have 53 where other programs read them.

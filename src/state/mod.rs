@@ -22,11 +22,15 @@ pub use checkpoints::{Run, Verified, new_run, runs, verify};
 pub use location::absolute_url;
 #[cfg(test)]
 pub use location::replace_in_memory;
+#[cfg(any(test, fuzzing))]
+pub use manifest::with_sum;
 pub use manifest::{Manifest, SavedObject, SavedVertex, SavedWorker};
 pub use names::path_name;
 #[cfg(test)]
 pub use snapshot::verify_object;
 pub use snapshot::{Section, SnapshotWriter, read_section};
+#[cfg(any(test, fuzzing))]
+pub use snapshot::{contents, with_sums};
 pub use store::{Store, StoreError};
 
 /// State that cannot be saved, or what was saved and cannot be used.

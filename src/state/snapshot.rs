@@ -15,6 +15,7 @@
 //! unit: its number (8); 3, a batch: vertex and number of its sender, link, number. What a part has no use for is 0.
 
 use bytes::Bytes;
+use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
@@ -36,7 +37,7 @@ const TAIL: usize = 16;
 const ENTRY: usize = 44;
 
 /// A piece of saved state, and where in its object it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Section {
     /// Whose state it is.
     pub vertex: VertexId,
@@ -50,10 +51,12 @@ pub struct Section {
     pub checksum: u32,
 }
 
-/// Sections that are shorter are copied behind each other, which costs less than to write each by itself.
-const SHORT: usize = 64 * 1024;
+/// Pieces that are shorter are copied behind each other, which costs less than to write each by itself.
+const SHORT: usize = 8 * 1024;
+/// How much is copied behind each other, so that memory for it is found at once.
+const LONG: usize = 1024 * 1024;
 
-/// Gathers what a worker saves. Long sections are not copied.
+/// Gathers what a worker saves. Long pieces are not copied.
 #[derive(Debug)]
 pub struct SnapshotWriter {
     /// The object so far, piece by piece, but for what is open.
@@ -74,17 +77,23 @@ impl SnapshotWriter {
         SnapshotWriter { pieces: Vec::new(), open: bytes, length: HEAD as u64, sections: Vec::new() }
     }
 
-    /// Adds a part of what is kept for a vertex.
-    pub fn section(&mut self, vertex: VertexId, part: Part, bytes: Bytes) {
-        let (at, length) = (self.length, bytes.len() as u64);
-        self.sections.push(Section { vertex, part, at, length, checksum: checksum(&[&bytes]) });
-        self.length += length;
-        if bytes.len() < SHORT {
-            self.open.extend_from_slice(&bytes);
-        } else {
-            self.close();
-            self.pieces.push(bytes);
+    /// Adds a part of what is kept for a vertex, whose bytes may be in pieces.
+    pub fn section(&mut self, vertex: VertexId, part: Part, pieces: impl IntoIterator<Item = Bytes>) {
+        let (at, mut hasher) = (self.length, Hasher::new());
+        for piece in pieces {
+            hasher.update(&piece);
+            self.length += piece.len() as u64;
+            if piece.len() < SHORT {
+                self.open.extend_from_slice(&piece);
+            } else {
+                self.close();
+                self.pieces.push(piece);
+            }
+            if self.open.len() >= LONG {
+                self.close();
+            }
         }
+        self.sections.push(Section { vertex, part, at, length: self.length - at, checksum: hasher.finalize() });
     }
 
     /// The object in pieces, and what is in it, in the order in which it was added.
@@ -121,6 +130,27 @@ pub fn read_section<'a>(object: &'a [u8], section: &Section) -> Result<&'a [u8],
     let range = range.and_then(|(at, length)| Some(at..at.checked_add(length)?));
     let bytes = range.and_then(|range| object.get(range)).ok_or_else(|| wrong("it ends beyond its object"))?;
     if checksum(&[bytes]) == section.checksum { Ok(bytes) } else { Err(wrong("its sum is another")) }
+}
+
+/// The same with the sums that it should have, as far as it is an object: whoever writes to a store can do so, too.
+#[cfg(any(test, fuzzing))]
+pub fn with_sums(bytes: &[u8]) -> Vec<u8> {
+    let mut object = bytes.to_vec();
+    let Some((front, tail)) = bytes.len().checked_sub(TAIL).map(|at| bytes.split_at(at)) else { return object };
+    let table = usize::try_from(Fields(tail).u64()).ok().and_then(|entries| entries.checked_mul(ENTRY));
+    let table = table.and_then(|length| front.len().checked_sub(length)).filter(|at| *at >= HEAD);
+    let Some(table) = table else { return object };
+    for entry in object[table..front.len()].chunks_exact_mut(ENTRY) {
+        let mut fields = Fields(&entry[24..]);
+        let range = usize::try_from(fields.u64()).ok().zip(usize::try_from(fields.u64()).ok());
+        let range = range.and_then(|(at, length)| Some(at..at.checked_add(length)?));
+        if let Some(section) = range.and_then(|range| bytes.get(range)) {
+            entry[40..].copy_from_slice(&checksum(&[section]).to_le_bytes());
+        }
+    }
+    let sum = checksum(&[&object[..HEAD], &object[table..front.len() + 8]]);
+    object[front.len() + 8..front.len() + 12].copy_from_slice(&sum.to_le_bytes());
+    object
 }
 
 /// As [`contents`], for tests that know whose it is.

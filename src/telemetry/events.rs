@@ -64,6 +64,26 @@ pub fn worker_disconnected(node: &dyn Display, cause: &str) {
     warn!(target: SAID, node = %node, cause, "Worker `{node}` disconnected");
 }
 
+/// A worker that was started over ssh has died, and is about to be started again.
+pub fn worker_died(node: &dyn Display, pid: u32) {
+    warn!(target: SAID, node = %node, pid, "Worker `{node}` has died, process {pid}; it is started again");
+}
+
+/// A worker that has died runs again.
+pub fn worker_started_again(node: &dyn Display, pid: u32) {
+    info!(target: SAID, node = %node, pid, "Started worker `{node}` again, process {pid}");
+}
+
+/// A worker that has died could not be started again; another attempt may follow.
+pub fn worker_not_started(node: &dyn Display, cause: &dyn Display) {
+    warn!(target: SAID, node = %node, cause = %cause, "Could not start worker `{node}` again: {cause}");
+}
+
+/// A worker will not be started again.
+pub fn worker_stays_dead(node: &dyn Display, cause: &str) {
+    warn!(target: SAID, node = %node, cause, "Worker `{node}` is not started again: {cause}");
+}
+
 /// A peer was not let in, or did not want to.
 pub fn connection_refused(address: &dyn Display, reason: &str, detail: &str) {
     warn!(target: SAID, address = %address, reason, detail, "Refused a connection from {address}: {reason}: {detail}");
@@ -126,6 +146,14 @@ pub fn checkpoints_stay(workflow: &str, cause: &dyn Display) {
     warn!(target: SAID, workflow, cause = %cause, "`{workflow}`: old checkpoints could not be deleted: {cause}");
 }
 
+/// User code has failed on a record, which is skipped or written to a file of dead letters; so many so far.
+pub fn record_failed(vertex: &str, cause: &str, count: u64, letters: Option<&std::path::Path>) {
+    let path = letters.map(|path| path.display().to_string());
+    let what = path.as_ref().map_or_else(|| "is skipped".to_owned(), |path| format!("is in `{path}`"));
+    let so_far = if count > 1 { format!(" ({count} so far)") } else { String::new() };
+    warn!(target: SAID, vertex, cause, count, path, "`{vertex}` failed on a record, which {what}: {cause}{so_far}");
+}
+
 /// What a master deploys cannot be written down, so a master that comes after it would not know.
 pub fn journal_fails(cause: &dyn Display) {
     warn!(target: SAID, cause = %cause, "What runs cannot be written down for a master that goes on: {cause}");
@@ -153,6 +181,22 @@ pub fn recovered(workflow: &str, checkpoint: Option<u64>) {
             info!(target: SAID, workflow, checkpoint, "Recovered `{workflow}`, from checkpoint {checkpoint}");
         }
         None => info!(target: SAID, workflow, "Recovered `{workflow}`, from its beginning"),
+    }
+}
+
+/// Vertices of a workflow have failed, and will be started anew, while all others go on.
+pub fn recovering_part(workflow: &str, part: &str, cause: &dyn Display) {
+    warn!(target: SAID, workflow, part, cause = %cause, "Recovering {part} of `{workflow}`: {cause}");
+}
+
+/// Vertices of a workflow go on, as all others do.
+pub fn recovered_part(workflow: &str, part: &str, checkpoint: Option<u64>) {
+    match checkpoint {
+        Some(checkpoint) => {
+            let from = format!("from checkpoint {checkpoint}");
+            info!(target: SAID, workflow, part, checkpoint, "Recovered {part} of `{workflow}`, {from}");
+        }
+        None => info!(target: SAID, workflow, part, "Recovered {part} of `{workflow}`, from the beginning"),
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::failure::Failure;
 use super::{
-    Commit, Emit, Error, Flush, Graph, Grown, InPort, Meter, Operation, OutPort, Post, Result, Saved, Snapshot, Workers,
+    Commit, Emit, Error, Flush, Graph, Grown, InPort, Meter, Operation, OutPort, Post, Result, Saved, Snapshot,
+    Tolerance, Workers,
 };
 use crate::id::{NodeId, VertexId};
 
@@ -119,6 +120,12 @@ pub trait Downstream<T>: Clone + Send + Sync + 'static {
     /// When an operation in it cannot be prepared.
     fn open(&self, opening: &mut Opening<'_>) -> Result<Self::Outlet>;
 
+    /// Makes a running copy in which a record may fail, and has then no further effect ([`Wiring::tolerance`]).
+    ///
+    /// # Errors
+    /// As [`open`](Downstream::open).
+    fn open_tolerant(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Outlet<T>>>;
+
     /// Tells the vertices in it: those that run in the same worker, and those that it sends to.
     fn survey(&self, survey: &mut Survey);
 
@@ -166,6 +173,12 @@ pub trait Outlet<T>: Emit<T> + Send + 'static {
     /// # Errors
     /// When an operation fails to finish.
     fn finish(&mut self) -> Result<(), Failure>;
+
+    /// The error of the first operation in it since the last call, which [`settle`](Outlet::settle) then does not
+    /// report.
+    fn take_error(&mut self) -> Option<Error> {
+        None
+    }
 }
 
 /// What a recipe needs to become a running copy in a worker.
@@ -184,6 +197,10 @@ pub trait Wiring {
     fn workers(&self, vertex: VertexId) -> Workers;
     /// A way from this worker to the workers of a vertex: a channel of its own, to be ended by the runtime.
     fn post(&mut self, vertex: VertexId) -> Box<dyn Post>;
+    /// Who takes records that user code fails on; none if that is a failure of the worker.
+    fn tolerance(&self) -> Option<Arc<dyn Tolerance>> {
+        None
+    }
     /// The counters of a vertex.
     fn meter(&mut self, vertex: VertexId) -> Arc<Meter>;
     /// What was saved for a vertex, if the worker is to go on with it. Asked once for each time that the vertex is
@@ -212,6 +229,10 @@ impl<'a> Opening<'a> {
 
     pub(super) fn saved(&mut self, vertex: VertexId) -> Option<Saved> {
         self.wiring.saved(self.id(vertex))
+    }
+
+    pub(super) fn tolerance(&self) -> Option<Arc<dyn Tolerance>> {
+        self.wiring.tolerance()
     }
 
     pub(super) fn wiring(&mut self) -> &mut dyn Wiring {
@@ -326,6 +347,11 @@ where
         Ok(PortedOutlet { next: self.down.open(opening)?, others: 0, ports: PhantomData })
     }
 
+    fn open_tolerant(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Outlet<Output>>> {
+        let next = self.down.open_tolerant(opening)?;
+        Ok(Box::new(PortedOutlet::<_, OP, IP, T> { next, others: 0, ports: PhantomData }))
+    }
+
     fn survey(&self, survey: &mut Survey) {
         self.down.survey(survey);
     }
@@ -399,6 +425,10 @@ impl<T: 'static> Downstream<T> for Discard {
 
     fn open(&self, _opening: &mut Opening<'_>) -> Result<Discard> {
         Ok(Discard)
+    }
+
+    fn open_tolerant(&self, _opening: &mut Opening<'_>) -> Result<Box<dyn Outlet<T>>> {
+        Ok(Box::new(Discard))
     }
 
     fn survey(&self, _survey: &mut Survey) {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
+use super::tolerance::{Guarded, Watch};
 use super::{Commit, Emit, Flush, Grown, LinkContext, Operation, Outbox, Result, Snapshot, Strategy, Workers};
 use crate::id::{NodeId, VertexId};
 
@@ -51,6 +52,13 @@ impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
         std::mem::forget(blame);
         let strategy = self.strategy.clone();
         Ok(Delivery { vertex, strategy, operation, workers, port: self.port, node, sender_index, sender, outbox })
+    }
+
+    fn open_tolerant(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Outlet<O::In>>> {
+        let delivery = self.open(opening)?;
+        let Some(tolerance) = opening.tolerance() else { return Ok(Box::new(delivery)) };
+        let watch = Watch::new(tolerance, delivery.vertex);
+        Ok(Box::new(Guarded::new(delivery, watch)))
     }
 
     fn survey(&self, survey: &mut Survey) {

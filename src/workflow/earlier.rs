@@ -46,12 +46,13 @@ impl Earlier {
         offered.into_iter().filter(|(_, object, _)| counts.contains_key(object)).map(|(part, ..)| part).collect()
     }
 
-    /// What counts when a checkpoint is complete for which these parts were kept from `base`, and those written.
-    pub fn after<'a>(
+    /// What counts when a checkpoint is complete for which these parts were kept from `base`, and those written, each
+    /// of which has so many bytes.
+    pub fn after(
         base: Option<&Earlier>,
         checkpoint: u64,
         kept: &[(VertexId, Part)],
-        written: impl IntoIterator<Item = (VertexId, Part, &'a [u8])>,
+        written: impl IntoIterator<Item = (VertexId, Part, u64)>,
     ) -> Earlier {
         let mut next = Earlier { checkpoint, ..Earlier::default() };
         for (base, key) in base.iter().flat_map(|base| kept.iter().map(move |key| (base, key))) {
@@ -62,10 +63,10 @@ impl Earlier {
         }
         let mut length = 0;
         for (vertex, part, bytes) in written {
-            length += bytes.len() as u64;
+            length += bytes;
             // Nothing else can be kept, as only key groups are known to be unchanged.
             if matches!(part, Part::Group(_)) {
-                next.parts.insert((vertex, part), (checkpoint, bytes.len() as u64));
+                next.parts.insert((vertex, part), (checkpoint, bytes));
             }
         }
         next.objects.insert(checkpoint, length);
@@ -96,9 +97,9 @@ mod tests {
             let is_unchanged = |group: &&u32| !changed.iter().any(|(changed, _)| changed == *group);
             let unchanged: Vec<Part> = state.keys().filter(is_unchanged).map(|group| Part::Group(*group)).collect();
             let kept = earlier.as_ref().map_or_else(Vec::new, |earlier| earlier.keep(vertex, unchanged));
-            let written: Vec<(VertexId, Part, &[u8])> = state
+            let written: Vec<(VertexId, Part, u64)> = state
                 .iter()
-                .map(|(group, bytes)| (vertex, Part::Group(*group), bytes.as_slice()))
+                .map(|(group, bytes)| (vertex, Part::Group(*group), bytes.len() as u64))
                 .filter(|(_, part, _)| !kept.contains(part))
                 .collect();
             let kept: Vec<(VertexId, Part)> = kept.into_iter().map(|part| (vertex, part)).collect();
@@ -125,9 +126,7 @@ mod tests {
     fn what_has_not_changed_is_not_written_again() {
         let vertex = VertexId(0);
         let groups = |range: std::ops::Range<u32>| range.map(Part::Group).collect::<Vec<_>>();
-        let bytes = [0; 10];
-        let all: Vec<(VertexId, Part, &[u8])> =
-            groups(0..10).into_iter().map(|part| (vertex, part, bytes.as_slice())).collect();
+        let all: Vec<(VertexId, Part, u64)> = groups(0..10).into_iter().map(|part| (vertex, part, 10)).collect();
         let first = Earlier::after(None, 1, &[], all);
         assert_eq!(first.keep(vertex, groups(2..10)), groups(2..10));
         assert_eq!(first.keep(vertex, groups(6..10)), [], "less than half of the object counts");

@@ -110,11 +110,15 @@ pub enum Error {
     /// The system refused what the runtime needs, such as a thread.
     #[error("cannot start the runtime: {0}")]
     Runtime(String),
+    /// What an operation works with outside has failed: a full disk, a receiver that is gone. No record is at fault, so
+    /// the deployment fails even where records that fail are skipped.
+    #[error("{0}")]
+    Outside(String),
 }
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
-        Error::Operation(error.to_string())
+        Error::Outside(error.to_string())
     }
 }
 

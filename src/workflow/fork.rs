@@ -86,6 +86,10 @@ impl<T: Clone + Send + 'static> Downstream<T> for Fork<T> {
         Ok(ForkOutlet { waiting: Vec::new(), branches: self.branches.open(opening, self.shift)? })
     }
 
+    fn open_tolerant(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Outlet<T>>> {
+        Ok(Box::new(self.open(opening)?))
+    }
+
     fn survey(&self, survey: &mut Survey) {
         if let Some(vertex) = self.vertex {
             survey.fuse(vertex, false);
@@ -191,6 +195,10 @@ impl<O: Send + 'static> Downstream<O> for Split<O> {
         Ok(SplitOutlet { waiting: Vec::new(), branches: self.0.open(opening, 0)? })
     }
 
+    fn open_tolerant(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Outlet<O>>> {
+        Ok(Box::new(self.open(opening)?))
+    }
+
     fn survey(&self, survey: &mut Survey) {
         self.0.survey(survey, 0);
     }
@@ -258,6 +266,9 @@ struct Whole<D>(D);
 
 impl<T: 'static, D: Downstream<T>> AnyDownstream<T> for Whole<D> {
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn BatchOutlet<T>>> {
+        if opening.tolerance().is_some() {
+            return Ok(Box::new(WholeOutlet { next: self.0.open_tolerant(opening)?, count: 0 }));
+        }
         Ok(Box::new(WholeOutlet { next: self.0.open(opening)?, count: 0 }))
     }
 
@@ -312,6 +323,10 @@ struct OfPort<P, D> {
 
 impl<O: Send + 'static, P: OutPort<O>, D: Downstream<P::Record>> AnyDownstream<O> for OfPort<P, D> {
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn BatchOutlet<O>>> {
+        if opening.tolerance().is_some() {
+            let next = self.down.open_tolerant(opening)?;
+            return Ok(Box::new(OfPortOutlet::<O, P, _> { next, count: 0, others: Vec::new(), port: PhantomData }));
+        }
         let next = self.down.open(opening)?;
         Ok(Box::new(OfPortOutlet::<O, P, D::Outlet> { next, count: 0, others: Vec::new(), port: PhantomData }))
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
+use super::tolerance::{Guarded, Watch};
 use super::{Commit, Emit, Error, Flush, Grown, Meter, React, Result, Snapshot};
 use crate::id::VertexId;
 
@@ -37,6 +38,28 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
     type Outlet = FusedOutlet<O, D::Outlet>;
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Self::Outlet> {
+        self.open_before(opening, |down, opening| down.open(opening))
+    }
+
+    fn open_tolerant(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Outlet<O::In>>> {
+        let outlet: FusedOutlet<O, _, true> = self.open_before(opening, |down, opening| down.open_tolerant(opening))?;
+        let Some(tolerance) = opening.tolerance() else { return Ok(Box::new(outlet)) };
+        let watch = Watch::new(tolerance, outlet.vertex);
+        Ok(Box::new(Guarded::new(outlet, watch)))
+    }
+
+    fn survey(&self, survey: &mut Survey) {
+        survey.fuse(self.vertex, O::BLOCKS);
+        self.down.survey(survey);
+    }
+}
+
+impl<O: React, D> Fused<O, D> {
+    fn open_before<N, const COUNTS: bool>(
+        &self,
+        opening: &mut Opening<'_>,
+        open: impl FnOnce(&D, &mut Opening<'_>) -> Result<N>,
+    ) -> Result<FusedOutlet<O, N, COUNTS>> {
         let vertex = opening.id(self.vertex);
         // Dropped, too, when the operation cannot be prepared, whose error does not say where it comes from.
         let blame = Blame(vertex);
@@ -47,7 +70,7 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
         };
         std::mem::forget(blame);
         Ok(FusedOutlet {
-            next: self.down.open(opening)?,
+            next: open(&self.down, opening)?,
             state,
             operation,
             emitted: 0,
@@ -57,15 +80,11 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
             meter: opening.meter(self.vertex),
         })
     }
-
-    fn survey(&self, survey: &mut Survey) {
-        survey.fuse(self.vertex, O::BLOCKS);
-        self.down.survey(survey);
-    }
 }
 
-/// An operation that reacts to records where they are.
-pub struct FusedOutlet<O: React, N> {
+/// An operation that reacts to records where they are. What it emits is counted one by one if that is asked for, or if
+/// nobody knows how many records there are for each.
+pub struct FusedOutlet<O: React, N, const COUNTS: bool = false> {
     operation: O,
     state: O::State,
     next: N,
@@ -90,11 +109,11 @@ impl<T, N: Emit<T>> Emit<T> for Counted<'_, N> {
     }
 }
 
-impl<O: React, N: Outlet<O::Out>> Emit<O::In> for FusedOutlet<O, N> {
+impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Emit<O::In> for FusedOutlet<O, N, COUNTS> {
     #[inline(always)]
     fn emit(&mut self, record: O::In) {
         let blame = Blame(self.vertex);
-        let result = if O::ONE_TO_ONE {
+        let result = if O::ONE_TO_ONE && !COUNTS {
             self.operation.react(&mut self.state, record, &mut self.next)
         } else {
             let mut next = Counted { next: &mut self.next, count: &mut self.emitted };
@@ -107,15 +126,15 @@ impl<O: React, N: Outlet<O::Out>> Emit<O::In> for FusedOutlet<O, N> {
     }
 }
 
-impl<O: React, N: Outlet<O::Out>> FusedOutlet<O, N> {
+impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> FusedOutlet<O, N, COUNTS> {
     fn fail(&self, error: Error) -> Failure {
         Failure { vertex: self.vertex, error }
     }
 }
 
-impl<O: React, N: Outlet<O::Out>> Outlet<O::In> for FusedOutlet<O, N> {
+impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Outlet<O::In> for FusedOutlet<O, N, COUNTS> {
     fn settle(&mut self, records: u64) -> Result<(), Failure> {
-        let emitted = if O::ONE_TO_ONE { records } else { std::mem::take(&mut self.emitted) };
+        let emitted = if O::ONE_TO_ONE && !COUNTS { records } else { std::mem::take(&mut self.emitted) };
         self.meter.add(records, emitted);
         if let Some(error) = self.error.take() {
             return Err(self.fail(error));
@@ -172,5 +191,9 @@ impl<O: React, N: Outlet<O::Out>> Outlet<O::In> for FusedOutlet<O, N> {
         finished.map_err(|error| self.fail(error))?;
         self.next.settle(emitted)?;
         self.next.finish()
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
     }
 }

@@ -83,14 +83,17 @@ pub struct Snapshot {
     vertex: VertexId,
     nth: u32,
     seen: BTreeMap<VertexId, u32>,
-    parts: Vec<(VertexId, Part, Vec<u8>)>,
+    parts: Vec<(VertexId, Part, Pieces)>,
     /// What of the checkpoint before need not be saved again.
     earlier: Option<Arc<Earlier>>,
     kept: Vec<(VertexId, Part)>,
 }
 
+/// Bytes, one piece behind the other: what is written bit by bit is not copied to be in one.
+pub type Pieces = Vec<Vec<u8>>;
+
 /// What a snapshot consists of.
-pub type Finished = (Vec<(VertexId, Part, Vec<u8>)>, Vec<(VertexId, Part)>, Earlier);
+pub type Finished = (Vec<(VertexId, Part, Pieces)>, Vec<(VertexId, Part)>, Earlier);
 
 impl Snapshot {
     /// An empty one, for this checkpoint.
@@ -145,22 +148,32 @@ impl Snapshot {
     /// Saves a part of it.
     pub fn put_part(&mut self, part: Part, bytes: Vec<u8>) {
         if !bytes.is_empty() || !matches!(part, Part::Whole(_)) {
-            self.parts.push((self.vertex, part, bytes));
+            self.put_pieces(part, vec![bytes]);
         }
+    }
+
+    /// Saves a part of it whose bytes are in pieces.
+    pub fn put_pieces(&mut self, part: Part, pieces: Pieces) {
+        self.parts.push((self.vertex, part, pieces));
     }
 
     /// Keeps a batch that was under way to the worker. The runtime calls it.
     pub fn put_flight(&mut self, vertex: VertexId, part: Part, bytes: Vec<u8>) {
-        self.parts.push((vertex, part, bytes));
+        self.parts.push((vertex, part, vec![bytes]));
     }
 
     /// All parts that were saved, with their vertices; those that were kept; and what counts when the checkpoint is
     /// complete.
     pub fn finish(self) -> Finished {
-        let written = self.parts.iter().map(|(vertex, part, bytes)| (*vertex, *part, bytes.as_slice()));
+        let written = self.parts.iter().map(|(vertex, part, pieces)| (*vertex, *part, length(pieces)));
         let earlier = Earlier::after(self.earlier.as_deref(), self.checkpoint, &self.kept, written);
         (self.parts, self.kept, earlier)
     }
+}
+
+/// How many bytes there are in all pieces.
+fn length(pieces: &Pieces) -> u64 {
+    pieces.iter().map(|piece| piece.len() as u64).sum()
 }
 
 /// What was saved for a vertex, as far as a worker is to go on with it.
@@ -211,7 +224,7 @@ mod tests {
     use super::*;
 
     fn saved(snapshot: Snapshot, nth: u32) -> Saved {
-        let parts = snapshot.finish().0.into_iter().map(|(_, part, bytes)| (part, bytes.into()));
+        let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
         Saved::new(parts.collect(), nth)
     }
 

@@ -8,6 +8,7 @@ use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
 use super::fused::{BUSY_FLUSH, Counted};
 use super::operation::Progress;
+use super::tolerance::Watch;
 use super::{
     Batch, Cluster, Commit, Deployment, Error, Flush, Gate, Grown, Intake, Messages, Meter, NodeInfo, Operation,
     Origin, Outbox, Post, Pull, Rescale, Result, Saving, Snapshot, Strategy, WorkerContext, Workers,
@@ -140,11 +141,38 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
     }
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Stage>, Failure> {
+        if let Some(tolerance) = opening.tolerance() {
+            let watch = Watch::of_messages(tolerance, opening.id(self.vertex));
+            let open = |down: &D, opening: &mut Opening<'_>| down.open_tolerant(opening);
+            return Ok(Box::new(self.running::<_, true>(opening, Some(watch), open)?));
+        }
+        let open = |down: &D, opening: &mut Opening<'_>| down.open(opening);
+        Ok(Box::new(self.running::<_, false>(opening, None, open)?))
+    }
+
+    fn listen(&self, workers: &Workers, index: usize, gate: Box<dyn Gate>) -> Result<()> {
+        let operation = self.operation.get()?;
+        let worker = WorkerContext { operation: &operation, workers, index };
+        self.strategy.listen(&worker, &mut Intake::new(gate))
+    }
+
+    fn decode(&self, bytes: &[u8], spare: Option<Box<dyn Batch>>) -> Result<Box<dyn Batch>, CodecError> {
+        Messages::<S::Message>::decode(bytes, spare)
+    }
+}
+
+impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageRecipe<S, O, D> {
+    fn running<N: Outlet<O::Out>, const TOLERANT: bool>(
+        &self,
+        opening: &mut Opening<'_>,
+        watch: Option<Watch<S::Message>>,
+        open: impl FnOnce(&D, &mut Opening<'_>) -> Result<N>,
+    ) -> Result<RunningStage<S, O, N, TOLERANT>, Failure> {
         let vertex = opening.id(self.vertex);
         // What stands behind it may have failed in its place.
         let fail = |error| Failure { vertex: take_blame().unwrap_or(vertex), error };
         let operation = self.operation.get().map_err(fail)?;
-        let outlet = self.down.open(opening).map_err(fail)?;
+        let outlet = open(&self.down, opening).map_err(fail)?;
         let meter = opening.meter(self.vertex);
         let saved = opening.saved(self.vertex);
         let wiring = opening.wiring();
@@ -159,7 +187,7 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
         };
         let state = state.map_err(fail)?;
         let strategy = self.strategy.clone();
-        Ok(Box::new(RunningStage {
+        Ok(RunningStage {
             running: Some((state, outlet)),
             strategy,
             operation,
@@ -169,17 +197,8 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
             vertex,
             meter,
             settled: Duration::ZERO,
-        }))
-    }
-
-    fn listen(&self, workers: &Workers, index: usize, gate: Box<dyn Gate>) -> Result<()> {
-        let operation = self.operation.get()?;
-        let worker = WorkerContext { operation: &operation, workers, index };
-        self.strategy.listen(&worker, &mut Intake::new(gate))
-    }
-
-    fn decode(&self, bytes: &[u8], spare: Option<Box<dyn Batch>>) -> Result<Box<dyn Batch>, CodecError> {
-        Messages::<S::Message>::decode(bytes, spare)
+            watch,
+        })
     }
 }
 
@@ -200,7 +219,7 @@ impl Post for Nowhere {
     fn joined(&mut self, _workers: usize) {}
 }
 
-struct RunningStage<S: Strategy<O>, O: Operation, N> {
+struct RunningStage<S: Strategy<O>, O: Operation, N, const TOLERANT: bool> {
     /// The worker's state and what stands behind it; gone once a hook has panicked.
     running: Option<(S::State, N)>,
     strategy: S,
@@ -212,9 +231,11 @@ struct RunningStage<S: Strategy<O>, O: Operation, N> {
     meter: Arc<Meter>,
     /// When the strategy last settled.
     settled: Duration,
+    /// Over messages that may fail.
+    watch: Option<Watch<S::Message>>,
 }
 
-impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> RunningStage<S, O, N> {
+impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>, const TOLERANT: bool> RunningStage<S, O, N, TOLERANT> {
     /// Runs a hook of the strategy as user code of this vertex, with a counting outlet, and settles what it emitted.
     #[inline(always)]
     fn run<R>(
@@ -257,13 +278,22 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> RunningStage<S, O, N> {
     }
 }
 
-impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>> Stage for RunningStage<S, O, N> {
+impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>, const TOLERANT: bool> Stage for RunningStage<S, O, N, TOLERANT> {
     fn process(&mut self, batch: &mut dyn Batch) -> Result<(), Failure> {
         let Some(messages) = batch.as_any_mut().downcast_mut::<Messages<S::Message>>() else {
             let error = Error::Operation("received a batch of another type".to_owned());
             return Err(Failure { vertex: self.vertex, error });
         };
         let received = messages.0.len() as u64;
+        if TOLERANT && let Some(mut watch) = self.watch.take() {
+            let result = self.run(received, |strategy, worker, state, outlet, peers| {
+                messages.0.drain(..).try_for_each(|message| {
+                    watch.give(message, |message| strategy.process(worker, state, message, outlet, peers).err())
+                })
+            });
+            self.watch = Some(watch);
+            return result;
+        }
         self.run(received, |strategy, worker, state, outlet, peers| {
             for message in messages.0.drain(..) {
                 strategy.process(worker, state, message, outlet, peers)?;

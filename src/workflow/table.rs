@@ -9,9 +9,13 @@ use std::hash::Hash;
 use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use self::encoding::Group;
 use self::watch::Watch;
 use super::{Result, Saved, Saving, Snapshot};
 use crate::codec::{Record, stable_hash};
+
+/// How many keys are restored in a part of the table at a time: what they take up fits into a second-level cache.
+const PART: usize = 1 << 14;
 
 /// A hash table by [`stable_hash`], for strategies and for [`Gather`](super::Gather): what is looked up is described by
 /// its hash and a test, so that a key is made only when a new one is kept.
@@ -146,7 +150,7 @@ impl<K: Record + Hash, V: Record> KeyedTable<K, V> {
     /// # Errors
     /// When one cannot be written.
     pub fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<Saving> {
-        let new = || Box::new(Watch::new(stable_hash, |to, group, (key, value), room| to.add(group, key, value, room)));
+        let new = || Box::new(Watch::new(stable_hash, |to, group, (key, value)| to.add(group, key, value)));
         self.watch.get_or_insert_with(new).save(&mut self.table, &mut self.aside, snapshot)
     }
 
@@ -155,15 +159,23 @@ impl<K: Record + Hash, V: Record> KeyedTable<K, V> {
     /// # Errors
     /// When the bytes are not those of such keys and values.
     pub fn restore(saved: &Saved) -> Result<Self> {
-        let mut table = KeyedTable::new();
-        let keys = saved.groups().map(|(_, bytes)| encoding::count(bytes)).sum();
-        table.table.reserve(keys, |(key, _)| stable_hash(key));
-        for (_, bytes) in saved.groups() {
-            encoding::read(bytes, |key: K, value: V| {
-                table.table.insert_unique(stable_hash(&key), (key, value), |(key, _)| stable_hash(key));
-            })?;
+        let mut table = HashTable::new();
+        let groups = saved.groups().map(|(_, bytes)| Group::new::<K, V>(bytes));
+        let mut groups: Vec<Group<'_>> = groups.collect::<Result<_>>()?;
+        let keys: usize = groups.iter().map(Group::len).sum();
+        table.reserve(keys, |(key, _)| stable_hash(key));
+        // Each group is in the order of buckets, as long as nothing was changed while it was saved. So a part of each
+        // in turn fills the table from its begin to its end, in caches, and not all of it a thousand times.
+        let parts = keys.div_ceil(PART);
+        let steps: Vec<usize> = groups.iter().map(|group| group.len().div_ceil(parts.max(1))).collect();
+        for _ in 0..parts.max(1) {
+            for (group, step) in groups.iter_mut().zip(&steps) {
+                group.take(*step, |key: K, value: V| {
+                    table.insert_unique(stable_hash(&key), (key, value), |(key, _)| stable_hash(key));
+                })?;
+            }
         }
-        Ok(table)
+        Ok(KeyedTable { table, ..KeyedTable::default() })
     }
 }
 

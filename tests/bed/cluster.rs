@@ -10,7 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::bed::Bed;
-use super::program::{PATIENCE, Program};
+use super::oracle::{sums, written};
+use super::program::{self, PATIENCE, Program};
 
 const CONSTITUTION: &str = include_str!("../../workflows/texts/constitution.txt");
 
@@ -22,6 +23,12 @@ pub const FED: usize = 4;
 
 /// What nodes leave on the disks that they run on, apart from what was there: nothing but the counts.
 const COUNTS: &str = "counts.tsv";
+
+/// The sums that are written by the workflow that shows whether something was lost.
+pub const SUMS: &str = "sums.tsv";
+
+/// How many keys it has.
+const KEYS: u64 = 1000;
 
 /// No checkpoints, unless an option says so.
 pub const ONCE: &str = "SKITTER_CHECKPOINT_INTERVAL=off";
@@ -36,13 +43,23 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// This many hosts.
+    /// This many hosts, with the bundled workflows.
     pub fn new(hosts: usize) -> Cluster {
+        let other = std::env::var_os("SKITTER_BED_PROGRAM").map(PathBuf::from);
+        Cluster::with(hosts, other.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_skitter"))))
+    }
+
+    /// This many hosts, with a workflow that shows whether something was lost. It writes [`SUMS`].
+    pub fn exact(hosts: usize) -> Cluster {
+        let mut cluster = Cluster::with(hosts, program::exact());
+        cluster.knows(SUMS);
+        cluster
+    }
+
+    fn with(hosts: usize, program: &Path) -> Cluster {
         let bed = Bed::up(hosts);
         let mut cluster = Cluster { bed, files: vec!["skitter".to_owned()] };
         let first = cluster.disks().next().expect("a host");
-        let other = std::env::var_os("SKITTER_BED_PROGRAM").map(PathBuf::from);
-        let program = other.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_skitter")));
         if fs::hard_link(program, first.join("skitter")).is_err() {
             fs::copy(program, first.join("skitter")).expect("room for it");
         }
@@ -125,6 +142,15 @@ impl Cluster {
             assert_eq!(before, None, "{word} twice");
         }
         Some(counts)
+    }
+
+    /// Checks that each number up to this one counts once, and in order.
+    #[track_caller]
+    pub fn is_exact(&self, count: u64) {
+        let mut files = self.disks().map(|disk| disk.join(SUMS)).filter(|file| file.exists());
+        let file = files.next().expect("sums");
+        assert_eq!(files.next(), None, "one host has the sums");
+        assert!(written(&file) == sums(count, KEYS), "the sums differ: {:?}", written(&file));
     }
 
     /// Checks that no process is left on a host that lives, and no file on the disks but those that were put there, the

@@ -9,6 +9,8 @@ mod cluster;
 mod deploy;
 mod faults;
 mod itself;
+#[path = "../it/recovery/oracle.rs"]
+mod oracle;
 mod program;
 mod recovery;
 mod words;

@@ -1,8 +1,9 @@
 //! A program that runs on a host: what it says, and how it ends.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,21 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take that has no limit of its own: many times what it takes on a machine that has much to do.
 pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The example whose result shows whether something was lost. Tests of a package are built with its binaries, but not
+/// always with its examples: so it is built here.
+pub fn exact() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let profile = Path::new(env!("CARGO_BIN_EXE_skitter")).parent().expect("the directory of a profile");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "skitter", "--example", "exact", "--target-dir"]);
+        build.arg(profile.parent().expect("a target directory")).current_dir(env!("CARGO_MANIFEST_DIR"));
+        build.args(profile.ends_with("release").then_some("--release"));
+        assert!(build.status().expect("cargo runs").success());
+        profile.join("examples/exact")
+    })
+}
 
 /// A program that runs on a host. It ends with the host.
 pub struct Program {
@@ -83,6 +99,11 @@ impl Program {
         let said = |state: &State| state.stderr.iter().filter(|line| line.contains(text)).count() >= times;
         let said = self.wait(PATIENCE, |state| said(state).then(Instant::now));
         said.unwrap_or_else(|said| panic!("{text:?} was not said {times} times; {said}"))
+    }
+
+    /// How often it has said this so far.
+    pub fn said_times(&self, text: &str) -> usize {
+        locked(&self.state.0).stderr.iter().filter(|line| line.contains(text)).count()
     }
 
     /// Waits until it has said this, or has ended; returns whether it has said it.

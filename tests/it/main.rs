@@ -10,6 +10,7 @@ mod cluster;
 mod daemon;
 mod faults;
 mod graphs;
+mod nexmark;
 mod outside;
 mod placement;
 mod recovery;

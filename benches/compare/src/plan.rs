@@ -218,9 +218,9 @@ impl Plan {
                 let run: Checkpointed = execute(command)?;
                 let (name, rate, pause) = (load.name, run.rate(), run.longest_pause_ms);
                 eprintln!("checkpoints {name} {every:?}: {rate:.1} M/s, longest pause {pause:.1} ms, round {round}");
-                let mut others = runs.iter().filter(|first| first.keys == run.keys);
-                if let Some(first) = others.find(|first| first.checksum != run.checksum) {
-                    return Err(format!("checkpoints: {} is not {}", run.checksum, first.checksum));
+                let mut others = runs.iter().filter(|other| other.keys == run.keys);
+                if let Some(other) = others.find(|other| other.checksum != run.checksum) {
+                    return Err(format!("checkpoints: {} is not {}", run.checksum, other.checksum));
                 }
                 if round > 0 {
                     runs.push(run);

@@ -7,6 +7,7 @@
 mod follow;
 mod look;
 mod releases;
+mod watch;
 mod work;
 
 use std::collections::BTreeMap;
@@ -168,6 +169,7 @@ impl Agent {
                 self.later(move || work::ended(&name, limit))
             }
             Request::Follow { name } => Some(self.follow(name)),
+            Request::Watch { name, pid } => Some(watch::watch(&name, pid).unwrap_or_else(|error| failed(&error))),
             Request::Log { name, lines, follow } => self.log(name, lines, follow),
             Request::Beat => None,
             Request::Switch { to } => Some(done(Releases::here().switch(&to))),

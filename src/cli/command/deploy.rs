@@ -310,6 +310,7 @@ impl Rollout {
             arguments: self.worker_arguments(settings),
             addresses: self.address.iter().cloned().collect::<BTreeMap<_, _>>(),
             replace: self.replace,
+            restarts: (settings.shutdown_with_workers != Some(true)).then(|| settings.intensity()),
             wait: self.wait_time.0,
             holder: format!("{user}@{here}, process {}", std::process::id()),
             follow: !self.no_stream && self.mode == Mode::Start,
@@ -341,6 +342,7 @@ impl Rollout {
         add("--tls-ca", path(&settings.tls_ca));
         add("--cores", settings.cores.map(|Count(cores)| cores.to_string()));
         add("--threads", settings.threads.map(|Count(threads)| threads.to_string()));
+        add("--dead-letters", path(&settings.dead_letters));
         add("--log-level", settings.log_level.and_then(name_of));
         add("--log-format", settings.log_format.and_then(name_of));
         arguments

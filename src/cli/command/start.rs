@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::General;
 use crate::cli::app::App;
@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::log_file::LogFile;
 use crate::cli::panics;
 use crate::cli::terminal::Terminal;
+use crate::hosts::End;
 use crate::node::console::wire::WorkflowInfo;
 use crate::node::console::{Desk, Secret};
 use crate::node::{Console, Signal, Signals};
@@ -54,8 +55,19 @@ pub struct Managed {
     /// Requests.
     pub console: Console,
     notifier: Option<Arc<Notifier>>,
+    /// That of a daemon.
+    place: Arc<OnceLock<Place>>,
     /// Goes last, when nobody can connect any more.
     _lock: Option<Lock>,
+}
+
+impl Managed {
+    /// Notes that the node has done its work, and not failed.
+    pub fn done(&self) {
+        if let (Some(place), false) = (self.place.get(), self.signals.stopper().is_stopping()) {
+            place.note_end(End::Done);
+        }
+    }
 }
 
 impl Drop for Managed {
@@ -85,7 +97,13 @@ pub fn manage(
     let last = log.terminal.clone();
     let notifier = Notifier::from_environment().map(Arc::new);
     let stopping = notifier.clone();
-    let first = move || stopping.iter().for_each(|notifier| notifier.say(STOPPING));
+    let place: Arc<OnceLock<Place>> = Arc::default();
+    let noted = Arc::clone(&place);
+    let first = move || {
+        // Now, because whoever has told it to stop may lose patience, and kill it.
+        noted.get().into_iter().for_each(|place| place.note_end(End::Stopped));
+        stopping.iter().for_each(|notifier| notifier.say(STOPPING));
+    };
     let signals = Signals::listen_with(first, move |signal| end(signal, &last)).map_err(Failure::Start)?;
     let cookie = match &settings.cookie {
         Some(CookieSource::Secret(_)) => std::env::var(COOKIE).ok(),
@@ -100,6 +118,9 @@ pub fn manage(
             lock.inspect_err(|error| events::no_console(error)).ok()
         }
     };
+    if let (Some(lock), true) = (&lock, child.is_some()) {
+        let _ = place.set(lock.place().clone());
+    }
     let desk = Desk {
         stopper: signals.stopper(),
         verbosity: log.verbosity.clone(),
@@ -117,7 +138,7 @@ pub fn manage(
             Child::up();
         }
     }));
-    Ok(Managed { signals, console, notifier, _lock: lock })
+    Ok(Managed { signals, console, notifier, place, _lock: lock })
 }
 
 fn workflow(entry: &crate::cli::WorkflowEntry) -> WorkflowInfo {

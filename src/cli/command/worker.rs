@@ -133,7 +133,9 @@ pub fn run(app: &App, worker: Worker, general: &General) -> Result<(), Failure> 
         let options = WorkerOptions { master: start.master, stay, adopt_timeout };
         let settings = node::settings(&settings, name)?;
         let Managed { signals, console, .. } = &mut managed;
-        Ok(worker::run(settings, Arc::new(app.clone()), options, signals, console)?)
+        worker::run(settings, Arc::new(app.clone()), options, signals, console)?;
+        managed.done();
+        Ok(())
     })
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::id::Tag;
 use crate::net::Cookie;
+use crate::runtime::OnError;
 use crate::telemetry::{Format, Level};
 
 /// Permissions that let others than the owner in.
@@ -39,9 +40,12 @@ struct Keys {
     adopt_timeout: Option<Seconds>,
     checkpoint_interval: Option<Interval>,
     checkpoint_store: Option<StoreUrl>,
+    unaligned_after: Option<Interval>,
     checkpoints_kept: Option<Kept>,
     recovery_wait: Option<Seconds>,
     max_restarts: Option<Restarts>,
+    on_error: Option<OnError>,
+    dead_letters: Option<PathBuf>,
     cookie: Option<Spanned<String>>,
     cookie_file: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
@@ -156,9 +160,12 @@ pub(super) fn parse(path: &Path, text: &str, private: bool) -> Result<Settings, 
         adopt_timeout: keys.adopt_timeout,
         checkpoint_interval: keys.checkpoint_interval,
         checkpoint_store: keys.checkpoint_store,
+        unaligned_after: keys.unaligned_after,
         checkpoints_kept: keys.checkpoints_kept,
         recovery_wait: keys.recovery_wait,
         max_restarts: keys.max_restarts,
+        on_error: keys.on_error,
+        dead_letters: keys.dead_letters,
         cookie,
         tls_cert: keys.tls_cert,
         tls_key: keys.tls_key,

@@ -17,6 +17,7 @@ pub use self::saving::{Interval, Kept, Number, Restarts, StoreUrl};
 pub use self::values::{Choice, CookieSource, Count, Host, Listen, LogFiles, Name, Port, Seconds};
 use crate::id::Tag;
 use crate::net::{CookieError, TlsError, TlsFiles};
+use crate::runtime::OnError;
 use crate::telemetry::{Format, Level};
 
 /// The file that is read when none is named, if it is there.
@@ -104,12 +105,18 @@ pub struct Settings {
     pub checkpoint_interval: Option<Interval>,
     /// And where.
     pub checkpoint_store: Option<StoreUrl>,
+    /// How long one waits for what is under way.
+    pub unaligned_after: Option<Interval>,
     /// How many checkpoints are kept.
     pub checkpoints_kept: Option<Kept>,
     /// How long a lost worker is waited for.
     pub recovery_wait: Option<Seconds>,
     /// How often a workflow is restarted within a minute.
     pub max_restarts: Option<Restarts>,
+    /// What follows when user code fails on a record.
+    pub on_error: Option<OnError>,
+    /// The directory of dead letters.
+    pub dead_letters: Option<PathBuf>,
     /// Where the cookie is from.
     pub cookie: Option<CookieSource>,
     /// The file of the node's certificate.
@@ -144,9 +151,12 @@ impl Settings {
             adopt_timeout: self.adopt_timeout.or(lower.adopt_timeout),
             checkpoint_interval: self.checkpoint_interval.or(lower.checkpoint_interval),
             checkpoint_store: self.checkpoint_store.or(lower.checkpoint_store),
+            unaligned_after: self.unaligned_after.or(lower.unaligned_after),
             checkpoints_kept: self.checkpoints_kept.or(lower.checkpoints_kept),
             recovery_wait: self.recovery_wait.or(lower.recovery_wait),
             max_restarts: self.max_restarts.or(lower.max_restarts),
+            on_error: self.on_error.or(lower.on_error),
+            dead_letters: self.dead_letters.or(lower.dead_letters),
             cookie: self.cookie.or(lower.cookie),
             tls_cert: self.tls_cert.or(lower.tls_cert),
             tls_key: self.tls_key.or(lower.tls_key),

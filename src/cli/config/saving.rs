@@ -15,6 +15,10 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// How many checkpoints are kept unless it is said: enough for one that is damaged, and one more.
 const KEPT: usize = 3;
 
+/// How long a checkpoint waits for what is under way unless it is said: half of the time between two, so that each is
+/// complete when the next one is due.
+const UNALIGNED_AFTER: Interval = Interval(Some(Duration::from_secs(5)));
+
 /// How long a lost worker is waited for unless it is said: about what restarting one takes, by systemd or by hand.
 const RECOVERY_WAIT: Duration = Duration::from_secs(5);
 
@@ -143,14 +147,24 @@ impl Settings {
     /// When there is no place to keep them.
     pub fn checkpoints(&self, default: Interval) -> Result<Option<runtime::Checkpoints>, ConfigError> {
         let Some(interval) = self.checkpoint_interval(default) else { return Ok(None) };
-        let intensity = runtime::Intensity { most: self.max_restarts() as usize, period: RESTART_WINDOW };
-        let (store, kept) = (self.checkpoint_store()?, self.checkpoints_kept());
-        Ok(Some(runtime::Checkpoints { interval, store, kept, intensity }))
+        let (store, kept, intensity) = (self.checkpoint_store()?, self.checkpoints_kept(), self.intensity());
+        let unaligned_after = self.unaligned_after();
+        Ok(Some(runtime::Checkpoints { interval, store, kept, intensity, unaligned_after }))
+    }
+
+    /// How often what fails is started again: a workflow, or a worker that a deployer has started.
+    pub fn intensity(&self) -> runtime::Intensity {
+        runtime::Intensity { most: self.max_restarts() as usize, period: RESTART_WINDOW }
     }
 
     /// How often state is saved; this often, unless it is said. None means never.
     pub fn checkpoint_interval(&self, default: Interval) -> Option<Duration> {
         self.checkpoint_interval.unwrap_or(default).0
+    }
+
+    /// How long a checkpoint waits for what is under way, before it saves that, too. None means without end.
+    pub fn unaligned_after(&self) -> Option<Duration> {
+        self.unaligned_after.unwrap_or(UNALIGNED_AFTER).0
     }
 
     /// How many checkpoints are kept, one at least.

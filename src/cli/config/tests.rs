@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::net::Cookie;
+use crate::runtime::OnError;
 
 fn parse(text: &str) -> Result<Settings, String> {
     file::parse(Path::new("skitter.toml"), text, true).map_err(|error| error.to_string())
@@ -32,7 +33,9 @@ fn every_key_of_the_file_counts() {
     let text = "name = 'w1'\nhost = '[::1]'\ntag = ['gpu', 'big']\nlisten = ':4000'\nmapper-port = 4371\n\
                 worker-file = 'workers'\nshutdown-with-workers = true\nno-shutdown-with-master = false\n\
                 cookie-file = 'c'\nlog-dir = 'l'\nthreads = 2\ncheckpoint-interval = '500ms'\n\
-                checkpoint-store = '/c'\ncheckpoints-kept = 2\nrecovery-wait = 0.5\nmax-restarts = 0\n";
+                checkpoint-store = '/c'\nunaligned-after = 2\n\
+                checkpoints-kept = 2\nrecovery-wait = 0.5\nmax-restarts = 0\n\
+                on-error = 'dead-letter'\ndead-letters = 'd'\n";
     let tag = |text| Tag::new(text).expect("a tag");
     let expected = Settings {
         name: Some(Name("w1".to_owned())),
@@ -48,9 +51,12 @@ fn every_key_of_the_file_counts() {
         threads: Some(Count(2)),
         checkpoint_interval: Some(Interval(Some(Duration::from_millis(500)))),
         checkpoint_store: Some(StoreUrl("/c".to_owned())),
+        unaligned_after: Some(Interval(Some(Duration::from_secs(2)))),
         checkpoints_kept: Some(Number(2)),
         recovery_wait: Some(Seconds(Duration::from_millis(500))),
         max_restarts: Some(Number(0)),
+        on_error: Some(OnError::DeadLetter),
+        dead_letters: Some("d".into()),
         ..Settings::default()
     };
     assert_eq!(parse(text), Ok(expected));
@@ -120,9 +126,12 @@ fn variables_of_nodes_are_read() {
             "SKITTER_ADOPT_TIMEOUT" => "1m",
             "SKITTER_CHECKPOINT_INTERVAL" => "off",
             "SKITTER_CHECKPOINT_STORE" => "file:///c%20d",
+            "SKITTER_UNALIGNED_AFTER" => "off",
             "SKITTER_CHECKPOINTS_KEPT" => "1",
             "SKITTER_RECOVERY_WAIT" => "2",
             "SKITTER_MAX_RESTARTS" => "1000",
+            "SKITTER_ON_ERROR" => "skip",
+            "SKITTER_DEAD_LETTERS" => "d",
             "SKITTER_COOKIE" => "monster",
             "SKITTER_TLS_CERT" => "node.pem",
             "SKITTER_TLS_KEY" => "node.key",
@@ -145,9 +154,12 @@ fn variables_of_nodes_are_read() {
         adopt_timeout: Some(Seconds(Duration::from_secs(60))),
         checkpoint_interval: Some(Interval(None)),
         checkpoint_store: Some(StoreUrl("/c d".to_owned())),
+        unaligned_after: Some(Interval(None)),
         checkpoints_kept: Some(Number(1)),
         recovery_wait: Some(Seconds(Duration::from_secs(2))),
         max_restarts: Some(Number(1000)),
+        on_error: Some(OnError::Skip),
+        dead_letters: Some("d".into()),
         cookie: Some(CookieSource::Secret(Cookie::new("monster").expect("a cookie"))),
         tls_cert: Some("node.pem".into()),
         tls_key: Some("node.key".into()),
@@ -238,9 +250,12 @@ fn every_setting_of_a_layer_hides_the_one_below() {
         adopt_timeout: Some(Seconds(Duration::from_secs(n as u64))),
         checkpoint_interval: Some(Interval(Some(Duration::from_secs(n as u64)))),
         checkpoint_store: Some(StoreUrl(format!("/{n}"))),
+        unaligned_after: Some(Interval(Some(Duration::from_secs(n as u64)))),
         checkpoints_kept: Some(Number(n as u32)),
         recovery_wait: Some(Seconds(Duration::from_secs(n as u64))),
         max_restarts: Some(Number(n as u32)),
+        on_error: Some(if n == 1 { OnError::Fail } else { OnError::Skip }),
+        dead_letters: Some(n.to_string().into()),
         cookie: Some(CookieSource::Secret(Cookie::new(n.to_string()).expect("a cookie"))),
         tls_cert: Some(n.to_string().into()),
         tls_key: Some(n.to_string().into()),

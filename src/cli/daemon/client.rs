@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
-use super::{DaemonError, Place};
+use super::{DaemonError, Place, Process};
 use crate::node::console::wire::{self, MAX_REPLY, MAX_REQUEST, Reply, Request};
 
 /// How long a node may take to let somebody in: it has a thread for that.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a process that has closed its socket may take to be gone.
+const GOING: Duration = Duration::from_secs(1);
 
 /// Bytes read at a time.
 const CHUNK: usize = 16 * 1024;
@@ -26,12 +29,29 @@ pub fn ask(place: &Place, request: &Request, patience: Duration) -> Result<Reply
         kind: wire::Fault::Refused,
         message: format!("the request is too long: {why}"),
     })?;
-    let line = talk(place, &line, patience).map_err(|error| unanswered(said(&error)))?;
+    let line = match talk(place, &line, patience) {
+        Ok(line) => line,
+        Err(error) if hung_up(&error) && is_going(place) => {
+            return Err(DaemonError::NotRunning(place.what().to_owned()));
+        }
+        Err(error) => return Err(unanswered(said(&error))),
+    };
     match wire::decode_reply(&line) {
         Ok(Reply::Error { kind, message }) => Err(DaemonError::Refused { kind, message }),
         Ok(reply) => Ok(reply),
         Err(why) => Err(unanswered(format!("what it said is not understood ({why}): is it another release?"))),
     }
+}
+
+/// Whether the other end of the socket is gone.
+fn hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | UnexpectedEof)
+}
+
+/// Whether the process was about to end: what it has open is closed before the system takes its place from it.
+fn is_going(place: &Place) -> bool {
+    Process::of(place).is_ok_and(|process| process.is_none_or(|process| process.ended(GOING)))
 }
 
 fn said(error: &io::Error) -> String {
@@ -56,7 +76,9 @@ fn talk(place: &Place, line: &[u8], patience: Duration) -> io::Result<Vec<u8>> {
         }
         stream.set_read_timeout(left)?;
         match stream.read(&mut chunk) {
-            Ok(0) if answer.is_empty() => return Err(io::Error::other("it has closed the connection")),
+            Ok(0) if answer.is_empty() => {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has closed the connection"));
+            }
             Ok(0) => return Ok(answer),
             Ok(read) => answer.extend_from_slice(&chunk[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -5,6 +5,7 @@
 //! | `pid` | the number of the process, locked by it as long as it lives: the lock counts, not the number |
 //! | `control` | the control socket |
 //! | `log` | what the node writes to stdout and stderr |
+//! | `end` | the process that has ended as it should, and why: one that is not named there has died |
 //! | `options` | what it was started with, for `restart`; no secret is in it |
 //! | `history` | what was typed into the console |
 

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use rustix::process::{Flock, FlockType, fcntl_getlk, geteuid};
 
 use super::DaemonError;
+use crate::hosts::End;
 
 /// The longest path of a socket that all systems take; a sockaddr has 104 to 108 bytes, the last of which is 0.
 const MOST_PATH: usize = 100;
@@ -108,6 +109,22 @@ impl Place {
 
     fn pid(&self) -> PathBuf {
         self.directory.join("pid")
+    }
+
+    fn end(&self) -> PathBuf {
+        self.directory.join("end")
+    }
+
+    /// Notes that this process, which has the place, ends as it should: whoever watches it need not start another one.
+    pub fn note_end(&self, how: End) {
+        // Without it, it is started again, and can be stopped again.
+        let _ = serde_json::to_vec(&(std::process::id(), how)).map(|text| fs::write(self.end(), text));
+    }
+
+    /// How a process that had the place has ended.
+    pub fn end_of(&self, pid: u32) -> End {
+        let noted = fs::read(self.end()).ok().and_then(|text| serde_json::from_slice::<(u32, End)>(&text).ok());
+        noted.filter(|(of, _)| *of == pid).map_or(End::Died, |(_, how)| how)
     }
 
     /// A path to the control socket that a sockaddr can hold, valid as long as what comes with it is kept.
@@ -208,6 +225,8 @@ impl Place {
             if !same {
                 continue;
             }
+            // Numbers of processes come again.
+            let _ = fs::remove_file(self.end());
             let written = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
             written.and_then(|_| writeln!(file, "{}", std::process::id())).map_err(failed)?;
             return Ok(Lock { place: self.clone(), _file: file });
@@ -225,6 +244,11 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// The place.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Opens the control socket. A file that a node has left that was killed is removed.
     ///
     /// # Errors

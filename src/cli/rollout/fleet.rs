@@ -7,6 +7,7 @@ use futures_util::future::{FutureExt, join_all};
 use futures_util::stream::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
+use super::keep::Keeper;
 use super::{CLOSE, Entry, LINES, LOOK, STOP, Screen, in_order};
 use crate::actor::Executor;
 use crate::hosts::{Host, Lines, Login, Request, Running};
@@ -25,6 +26,8 @@ pub struct Fleet {
     /// What workers write, with the host's name.
     lines: mpsc::Receiver<(String, String)>,
     pub(super) tell: Lines,
+    /// Starts again what dies.
+    pub(super) keeper: Option<Keeper>,
     /// Kept as long as its sessions.
     pub(super) login: Option<Login>,
 }
@@ -53,11 +56,29 @@ pub(super) struct Member {
     pub(super) setup: String,
 }
 
+impl Member {
+    /// The worker as the master knows it.
+    pub(super) fn node(&self) -> String {
+        NodeAddress { name: self.entry.name.clone(), host: self.address.clone(), port: None }.to_string()
+    }
+
+    /// What starts it.
+    pub(super) fn start(&self, cookie: &str) -> Request {
+        Request::Start {
+            name: self.entry.name.clone(),
+            arguments: self.arguments.clone(),
+            cookie: cookie.to_owned(),
+            directory: self.files.clone(),
+            setup: self.setup.clone(),
+        }
+    }
+}
+
 impl Fleet {
     /// No workers.
     pub fn new() -> Fleet {
         let (tell, lines) = mpsc::channel(LINES);
-        Fleet { members: Vec::new(), lines, tell, login: None }
+        Fleet { members: Vec::new(), lines, tell, keeper: None, login: None }
     }
 
     /// Where the workers can be reached.
@@ -70,9 +91,9 @@ impl Fleet {
         self.members.iter().map(address).collect()
     }
 
-    /// Shows what workers write, until `ended` says that the master has: then waits until the workers have ended, too,
-    /// and stops those that do not by themselves. Those that ran before are left; all are, also if this process is
-    /// killed, if they are to `stay`.
+    /// Shows what workers write, and starts again those that die, until `ended` says that the master has: then waits
+    /// until the workers have ended, too, and stops those that do not by themselves. Those that ran before are left;
+    /// all are, also if this process is killed, if they are to `stay`.
     ///
     /// # Errors
     /// When the system has no more threads.
@@ -83,7 +104,7 @@ impl Fleet {
         stay: bool,
         ended: oneshot::Receiver<()>,
     ) -> io::Result<Showing> {
-        let Fleet { members, lines, tell, login } = self;
+        let Fleet { mut members, lines, tell, keeper, login } = self;
         // So that it ends with the agents.
         drop(tell);
         let shown = screen.lines(lines)?;
@@ -94,7 +115,11 @@ impl Fleet {
                 join_all(members.iter().map(|member| member.host.ask(&Request::Leave, LOOK))).await;
             }
             // Gone without a word, it has ended, too.
-            let _ = ended.await;
+            let ended = ended.map(drop).boxed().shared();
+            if let Some(keeper) = keeper {
+                join_all(members.iter_mut().map(|member| keeper.keep(member, stay, &screen, ended.clone()))).await;
+            }
+            ended.await;
             if stay {
                 join_all(members.into_iter().map(|member| member.host.close(CLOSE))).await;
             } else {

@@ -7,6 +7,7 @@ mod access;
 mod entry;
 mod errands;
 mod fleet;
+mod keep;
 mod preflight;
 mod screen;
 
@@ -23,9 +24,11 @@ pub use self::access::Access;
 pub use self::entry::Entry;
 pub use self::fleet::Fleet;
 use self::fleet::Member;
+use self::keep::Keeper;
 use self::preflight::Finding;
 pub use self::screen::Screen;
-use crate::hosts::{Answer, Delivery, Host, Lines, Login, Packing, Release, Request, Trouble, deliver, hold};
+use crate::hosts::{Answer, Delivery, Host, Lines, Login, Packing, Release, Request, Running, Trouble, deliver, hold};
+use crate::runtime::Intensity;
 
 /// Hosts that are logged in to, or asked for what takes long, at a time: more would wait for this machine's processor.
 const AT_A_TIME: usize = 16;
@@ -76,6 +79,8 @@ pub struct Plan {
     pub replace: bool,
     /// How long workers have until all have to be up.
     pub wait: Duration,
+    /// How often a worker that dies is started again; not at all if that is the master's end.
+    pub restarts: Option<Intensity>,
     /// Who deploys, for others that want to.
     pub holder: String,
     /// Show what workers write.
@@ -255,6 +260,7 @@ impl Plan {
     /// When one host is not ready, or one worker does not come up. All of it is said.
     pub async fn start(&self, screen: &Screen, fleet: &mut Fleet) -> Result<(), Failed> {
         let login = self.access.login().map_err(|why| screen.failed(&why))?;
+        fleet.keeper = self.restarts.map(|intensity| Keeper { cookie: self.cookie.clone(), intensity });
         let login = fleet.login.insert(login);
         fleet.members = self.look(login, screen, &fleet.tell).await?;
         login.close();
@@ -302,11 +308,11 @@ impl Plan {
         if member.unchanged {
             return Ok(());
         }
-        let (arguments, setup) = (member.arguments.clone(), member.setup.clone());
-        let (cookie, directory) = (self.cookie.clone(), member.files.clone());
-        let request = Request::Start { name, arguments, cookie, directory, setup };
-        match member.host.ask(&request, START).await? {
-            Answer::Started(running) => member.running = Some(running),
+        match member.host.ask(&member.start(&self.cookie), START).await? {
+            // What it was started with is noted behind that.
+            Answer::Started(running) => {
+                member.running = Some(Running { setup: Some(member.setup.clone()), ..running });
+            }
             other => return Err(Trouble::Nonsense(format!("{other:?}"))),
         }
         Ok(())

@@ -89,6 +89,7 @@ mod tests {
             arguments: Vec::new(),
             addresses: Default::default(),
             replace: false,
+            restarts: None,
             wait: Duration::ZERO,
             holder: String::new(),
             follow: false,

@@ -186,6 +186,30 @@ impl Screen {
         }
     }
 
+    /// A worker has died, and is about to be started again. People read it in the log.
+    pub fn died(&self, worker: &str, pid: u32) {
+        self.for_programs(json!({"event": "died", "worker": worker, "pid": pid}));
+    }
+
+    /// A worker that has died, or may have, is not started again. People read it in the log.
+    pub fn not_kept(&self, worker: &str, why: &str) {
+        self.for_programs(json!({"event": "not_kept", "worker": worker, "why": why}));
+    }
+
+    /// A worker that has died runs again, or cannot be started. People read it in the log.
+    pub fn started_again(&self, worker: &str, trouble: Option<&Trouble>) {
+        self.for_programs(match trouble {
+            None => json!({"event": "started", "worker": worker, "unchanged": false}),
+            Some(why) => json!({"event": "not_started", "worker": worker, "why": why.to_string()}),
+        });
+    }
+
+    fn for_programs(&self, event: Value) {
+        if let Form::Json = self.0 {
+            show(&format!("{event}\n"));
+        }
+    }
+
     /// A worker has stopped, or there was none to stop, for this reason; or it does not stop.
     pub fn stopped(&self, worker: &str, result: &Result<bool, Trouble>, otherwise: &str) {
         match result {

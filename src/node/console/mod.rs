@@ -65,8 +65,8 @@ pub struct Console {
     is_up: Arc<AtomicBool>,
     on_up: Option<OnUp>,
     began: Instant,
-    /// The thread of the socket ends when this is dropped.
-    _leave: Option<oneshot::Sender<()>>,
+    /// The thread of the socket ends when this is dropped, after `asked`: what is not answered then will not be.
+    _leave: Option<server::Leave>,
 }
 
 impl fmt::Debug for Console {
@@ -86,6 +86,13 @@ impl Console {
     pub fn none() -> Console {
         let (_, asked) = mpsc::channel(1);
         Console { asked, is_up: Arc::default(), on_up: None, began: Instant::now(), _leave: None }
+    }
+
+    /// A console without a socket, and what asks it.
+    #[cfg(test)]
+    pub(super) fn without_socket() -> (mpsc::Sender<Asked>, Console) {
+        let (ask, asked) = mpsc::channel(QUEUE);
+        (ask, Console { asked, is_up: Arc::default(), on_up: None, began: Instant::now(), _leave: None })
     }
 
     /// Serves a control socket from now on, until it is dropped. It does not remove the socket's file.

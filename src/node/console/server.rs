@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::net::UnixListener as Listener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,6 +43,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The wait after the system had no connection to give: it lacks files, which others may close.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// How long answers may take that are on their way when the node ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Bytes read at a time.
 const CHUNK: usize = 8 * 1024;
 
@@ -55,13 +59,22 @@ struct Server {
     user: u32,
 }
 
+/// Ends the thread when it is dropped, and waits until those who have asked are answered.
+pub struct Leave {
+    leave: Option<oneshot::Sender<()>>,
+    is_over: Receiver<()>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        drop(self.leave.take());
+        // A little longer than it takes by itself.
+        let _ = self.is_over.recv_timeout(2 * LAST_WORDS);
+    }
+}
+
 /// Starts the thread, which ends when what is returned is dropped.
-pub fn start(
-    listener: Listener,
-    desk: Desk,
-    is_up: Arc<AtomicBool>,
-    ask: mpsc::Sender<Asked>,
-) -> io::Result<oneshot::Sender<()>> {
+pub fn start(listener: Listener, desk: Desk, is_up: Arc<AtomicBool>, ask: mpsc::Sender<Asked>) -> io::Result<Leave> {
     listener.set_nonblocking(true)?;
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -71,34 +84,44 @@ pub fn start(
     let waiting = Arc::new(Semaphore::new(MOST_WAITING));
     let server = Arc::new(Server { desk, is_up, ask, waiting, user: rustix::process::geteuid().as_raw() });
     let (leave, left) = oneshot::channel::<()>();
+    let (over, is_over) = std::sync::mpsc::sync_channel(1);
     let work = move || {
-        executor.block_on(async {
-            tokio::select! {
-                () = serve(listener, server) => {}
-                _ = left => {}
-            }
-        });
+        executor.block_on(serve(listener, server, left));
+        // Nobody may wait for it.
+        let _ = over.send(());
     };
     actor::thread("skitter-console".to_owned(), &Census::new(), work, drop)?;
-    Ok(leave)
+    Ok(Leave { leave: Some(leave), is_over })
 }
 
-async fn serve(listener: UnixListener, server: Arc<Server>) {
+/// A connection that is served.
+struct Talk {
+    task: Task,
+    /// Whether it is known what is asked.
+    asked: Arc<AtomicBool>,
+}
+
+async fn serve(listener: UnixListener, server: Arc<Server>, mut left: oneshot::Receiver<()>) {
     let places = Arc::new(Semaphore::new(MOST));
     // A task has a place, here or among those who wait, until it is over; so there are never more of them.
-    let mut talks: Vec<(Task, Arc<AtomicBool>)> = Vec::with_capacity(MOST + MOST_WAITING);
+    let mut talks: Vec<Talk> = Vec::with_capacity(MOST + MOST_WAITING);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                talks.retain(|(_, over)| !over.load(Ordering::Acquire));
-                let (server, over) = (Arc::clone(&server), Arc::new(AtomicBool::new(false)));
-                let ends = Arc::clone(&over);
-                let talk = actor::task(async move {
-                    server.talk(stream, place).await;
-                    ends.store(true, Ordering::Release);
-                });
-                talks.push((talk, over));
+        let accepted = async {
+            // Nobody closes it.
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((listener.accept().await?.0, place))
+        };
+        let accepted = tokio::select! {
+            accepted = accepted => accepted,
+            _ = &mut left => break,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                talks.retain(|talk| !talk.task.has_ended());
+                let (server, asked) = (Arc::clone(&server), Arc::new(AtomicBool::new(false)));
+                let is_asked = Arc::clone(&asked);
+                let task = actor::task(async move { server.talk(stream, place, &is_asked).await });
+                talks.push(Talk { task, asked });
             }
             Err(error) => {
                 debug!(%error, "The control socket takes no connection");
@@ -106,17 +129,23 @@ async fn serve(listener: UnixListener, server: Arc<Server>) {
             }
         }
     }
+    // Who has asked is answered, as long as that is quick; the node has nothing more to say.
+    let last = talks.into_iter().filter(|talk| talk.asked.load(Ordering::Acquire));
+    let last = futures_util::future::join_all(last.map(|talk| talk.task.ended()));
+    drop(timeout(LAST_WORDS, last).await);
 }
 
 impl Server {
-    async fn talk(&self, mut stream: UnixStream, place: OwnedSemaphorePermit) {
+    async fn talk(&self, mut stream: UnixStream, place: OwnedSemaphorePermit, asked: &AtomicBool) {
         let peer = stream.peer_cred().map(|peer| peer.uid());
         if !peer.is_ok_and(|user| user == self.user || user == 0) {
             // Whoever it is has come past the permissions of the socket, and is told nothing.
             debug!("Another user has connected to the control socket");
             return;
         }
-        let reply = match timeout(PATIENCE, read(&mut stream)).await {
+        let read = timeout(PATIENCE, read(&mut stream)).await;
+        asked.store(true, Ordering::Release);
+        let reply = match read {
             Ok(Ok(line)) => match wire::decode_request(&line) {
                 Ok(request @ (Request::Deploy { .. } | Request::Undeploy { .. })) => {
                     match Arc::clone(&self.waiting).try_acquire_owned() {

@@ -120,6 +120,7 @@ impl<T> WriteFile<T> {
 
 impl<T: Serialize> WriteFile<T> {
     fn write(&self, target: &mut Target, record: &T) -> Result<()> {
+        let before = target.buffer.len();
         let written = match self.format {
             Format::Rows(separated) => {
                 write_row(record, separated, &mut target.buffer).map_err(|error| error.to_string())
@@ -128,7 +129,11 @@ impl<T: Serialize> WriteFile<T> {
                 .map(|()| target.buffer.push(b'\n'))
                 .map_err(|error| format!("the record cannot be written as JSON: {error}")),
         };
-        written.map_err(|why| cannot_write(&self.path, &why))?;
+        if let Err(why) = written {
+            // The fault of the record, of which nothing is left in the file.
+            target.buffer.truncate(before);
+            return Err(Error::Operation(cannot_write(&self.path, &why).to_string()));
+        }
         if target.buffer.len() >= WRITE_BYTES { target.flush() } else { Ok(()) }
     }
 }
@@ -163,10 +168,10 @@ impl Drop for Writer {
 }
 
 impl FileState {
-    /// Runs a step; if it fails, the file is given up.
+    /// Runs a step; if it fails by the file, that is given up.
     fn attempt(&mut self, step: impl FnOnce(&mut Writing) -> Result<()>) -> Result<()> {
         let result = step(&mut self.writing);
-        if let Err(error) = &result {
+        if let Err(error @ Error::Outside(_)) = &result {
             self.writing = Writing::Failed(error.clone());
         }
         result

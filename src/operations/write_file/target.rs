@@ -23,7 +23,7 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// What is wrong with a file that is to be written.
 pub(super) fn cannot_write(path: &Path, why: &str) -> Error {
-    Error::Operation(format!("cannot write `{}`: {why}", path.display()))
+    Error::Outside(format!("cannot write `{}`: {why}", path.display()))
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {

@@ -17,12 +17,11 @@ use crate::id::{VertexId, WorkerId};
 use crate::state::SavedObject;
 use crate::workflow::{Commit, Error};
 
-/// How often the last checkpoint of a deployment is tried, as often as checkpoints are taken, before its end does
-/// without.
+/// How often the last checkpoint of a deployment is tried, before its end does without.
 const LAST_TRIES: u32 = 3;
 
 /// What a worker has saved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WorkerSaved {
     pub worker: WorkerId,
     pub checkpoint: u64,
@@ -37,7 +36,7 @@ pub struct WorkerSaved {
 }
 
 /// The checkpoints of a deployment.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Checkpointing {
     /// The number of the next one.
     next: u64,
@@ -50,8 +49,8 @@ pub(super) struct Checkpointing {
     due: bool,
     /// Savepoints that somebody wants, and whether the deployment is to stop at them.
     wanted: VecDeque<bool>,
-    /// The newest savepoint.
-    savepoint: u64,
+    /// The newest savepoints: the last one may have begun when the one before is found to have failed.
+    savepoints: VecDeque<u64>,
     /// How often the last one has been tried.
     last_tries: u32,
     /// Workers have been told that everything is there to stay.
@@ -60,7 +59,7 @@ pub(super) struct Checkpointing {
     unsaved: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Pending {
     checkpoint: u64,
     triggered: BTreeSet<WorkerId>,
@@ -70,7 +69,7 @@ struct Pending {
 }
 
 /// What a checkpoint is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     /// To go on at after a failure.
     Usual,
@@ -91,7 +90,7 @@ impl Checkpointing {
             resumed,
             due: false,
             wanted: VecDeque::new(),
-            savepoint: 0,
+            savepoints: VecDeque::new(),
             last_tries: 0,
             ended: false,
             unsaved: false,
@@ -117,21 +116,37 @@ impl Coordinator {
         Some(Command::Commit(Commit::Checkpoint(resumed)))
     }
 
+    /// Everybody is there, to end at the savepoint that the attempt before has come to.
+    pub(super) fn resumed_to_end(&mut self) -> Vec<Command> {
+        let resumed = self.checkpoints.take().and_then(|checkpoints| checkpoints.resumed);
+        resumed.map(|checkpoint| Command::Suspend { checkpoint }).into_iter().collect()
+    }
+
     /// It is time for a checkpoint.
     pub(super) fn checkpoint_due(&mut self) -> Vec<Command> {
         if self.workers.values().all(|member| member.done) {
             return self.last_checkpoint();
         }
+        let runs = self.all_run();
         let Some(checkpoints) = &mut self.checkpoints else { return Vec::new() };
-        if !self.started || self.failed.is_some() || checkpoints.pending.is_some() {
+        if !runs || checkpoints.pending.is_some() {
             return Vec::new();
         }
         if self.growing.is_some() {
             checkpoints.due = true;
             return Vec::new();
         }
-        let kind = checkpoints.wanted.pop_front().map_or(Kind::Usual, |stop| Kind::Savepoint { stop });
-        self.begin_checkpoint(kind)
+        let wanted = checkpoints.wanted.pop_front();
+        let mut commands = self.begin_checkpoint(wanted.map_or(Kind::Usual, |stop| Kind::Savepoint { stop }));
+        if wanted.is_some() && self.stopping && !self.awaits_savepoint() {
+            commands.push(Command::StopSources);
+        }
+        commands
+    }
+
+    /// Whether there is a savepoint to be taken before sources may be stopped.
+    pub(super) fn awaits_savepoint(&self) -> bool {
+        self.checkpoints.as_ref().is_some_and(|checkpoints| !checkpoints.wanted.is_empty())
     }
 
     /// Somebody wants a savepoint.
@@ -141,9 +156,9 @@ impl Coordinator {
         self.checkpoint_due()
     }
 
-    /// Whether this was a savepoint, the newest one.
+    /// Whether this was a savepoint, one of the two newest.
     pub fn was_savepoint(&self, checkpoint: u64) -> bool {
-        self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.savepoint == checkpoint)
+        self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.savepoints.contains(&checkpoint))
     }
 
     /// A node has joined, or does not.
@@ -157,7 +172,8 @@ impl Coordinator {
         let checkpoint = checkpoints.next;
         checkpoints.next += 1;
         if matches!(kind, Kind::Savepoint { .. }) {
-            checkpoints.savepoint = checkpoint;
+            checkpoints.savepoints.truncate(1);
+            checkpoints.savepoints.push_front(checkpoint);
         }
         let (triggered, saved) = (BTreeSet::new(), BTreeMap::new());
         checkpoints.pending = Some(Pending { checkpoint, triggered, saved, kind, sealing: false });
@@ -174,6 +190,17 @@ impl Coordinator {
         let workers: Vec<WorkerId> = roots.filter(|id| pending.triggered.insert(**id)).copied().collect();
         let halt = pending.kind == Kind::Savepoint { stop: true };
         if workers.is_empty() { None } else { Some(Command::Trigger { checkpoint: pending.checkpoint, workers, halt }) }
+    }
+
+    /// A checkpoint takes long. A savepoint may: it is worth more if other workers can go on from it, which cannot be
+    /// given what was under way to these.
+    pub(super) fn overdue(&self, checkpoint: u64) -> Vec<Command> {
+        let pending = self.checkpoints.as_ref().and_then(|checkpoints| checkpoints.pending.as_ref());
+        let waits = |pending: &&Pending| pending.checkpoint == checkpoint && !pending.sealing;
+        match pending.filter(waits).map(|pending| pending.kind) {
+            Some(Kind::Usual) => vec![Command::Hurry { checkpoint }],
+            _ => Vec::new(),
+        }
     }
 
     /// A worker's snapshot is in the store.
@@ -206,18 +233,50 @@ impl Coordinator {
         if pending.kind == (Kind::Savepoint { stop: true }) {
             self.suspended = true;
             self.checkpoints = None;
-            return vec![Command::Suspend { checkpoint }];
+            let mut commands = vec![Command::Suspend { checkpoint }];
+            if let Some((worker, failed)) = self.first_failure() {
+                commands.extend(self.fail(worker, failed));
+            }
+            return commands;
         }
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.sealed = Some(checkpoint);
         }
         let mut commands = vec![Command::Commit(Commit::Checkpoint(checkpoint))];
         if pending.kind == Kind::Last {
+            if let Some((worker, failed)) = self.first_failure() {
+                // Effects are to be brought about everywhere, and nothing else.
+                commands.extend(self.fail(worker, failed));
+                return commands;
+            }
             commands.extend(self.commit_all());
         } else {
             commands.extend(self.next_checkpoint());
         }
+        commands.extend(self.restart_all_gone());
         commands
+    }
+
+    /// A region has failed: what is not about to be complete will not be.
+    pub(super) fn abandon(&mut self, why: &Error) -> Option<Command> {
+        let checkpoints = self.checkpoints.as_mut()?;
+        let pending = checkpoints.pending.take_if(|pending| !pending.sealing)?;
+        if pending.kind == Kind::Last {
+            // The store is not to blame.
+            checkpoints.last_tries -= 1;
+        }
+        Some(Command::Abandon { checkpoint: pending.checkpoint, error: why.clone() })
+    }
+
+    /// Whether a checkpoint is about to be complete, or not: nobody can be started anew before that is known.
+    pub(super) fn is_sealing(&self) -> bool {
+        let pending = self.checkpoints.as_ref().and_then(|checkpoints| checkpoints.pending.as_ref());
+        pending.is_some_and(|pending| pending.sealing)
+    }
+
+    /// Whether a part can go on from a checkpoint while the rest does.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.checkpoints.as_ref().is_some_and(|checkpoints| !checkpoints.ended && !checkpoints.unsaved)
     }
 
     /// A checkpoint cannot be completed.
@@ -225,19 +284,20 @@ impl Coordinator {
         let Some(pending) = self.take_pending(checkpoint) else { return Vec::new() };
         let mut commands = vec![Command::Abandon { checkpoint, error }];
         let tries = self.checkpoints.as_ref().map_or(0, |checkpoints| checkpoints.last_tries);
-        if pending.kind == Kind::Last && tries >= LAST_TRIES {
+        if pending.kind == Kind::Last && tries >= LAST_TRIES && self.first_failure().is_none() {
             // All records have been handled; only a failure from now on could tell, and does.
             commands.extend(self.commit_all());
             self.checkpoints.iter_mut().for_each(|checkpoints| checkpoints.unsaved = true);
         } else {
-            // The last one is tried again when the next one would be due: what is wrong may pass.
+            // The last one is tried again later: what is wrong may pass.
             commands.extend(if pending.kind == Kind::Last { self.grow_next() } else { self.next_checkpoint() });
         }
+        commands.extend(self.restart_all_gone());
         commands
     }
 
     /// What had to wait for a checkpoint.
-    fn next_checkpoint(&mut self) -> Vec<Command> {
+    pub(super) fn next_checkpoint(&mut self) -> Vec<Command> {
         let mut commands = self.grow_next();
         commands.extend(self.last_checkpoint());
         if self.checkpoints.as_ref().is_some_and(|checkpoints| !checkpoints.wanted.is_empty()) {
@@ -259,7 +319,7 @@ impl Coordinator {
 
     /// Begins with the last one, if everybody has come to an end.
     fn last_checkpoint(&mut self) -> Vec<Command> {
-        let all_done = self.workers.values().all(|member| member.done);
+        let all_done = self.all_run() && self.workers.values().all(|member| member.done);
         match &mut self.checkpoints {
             Some(checkpoints) if all_done && checkpoints.pending.is_none() && !checkpoints.ended => {
                 checkpoints.last_tries += 1;
@@ -267,6 +327,12 @@ impl Coordinator {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether all workers have come to their end, and that is not saved yet.
+    pub fn awaits_last_checkpoint(&self) -> bool {
+        let all_done = self.workers.values().all(|member| member.done);
+        all_done && self.checkpoints.as_ref().is_some_and(|checkpoints| !checkpoints.ended)
     }
 
     /// Whether effects are there to stay that no checkpoint knows of.

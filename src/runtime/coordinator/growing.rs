@@ -11,21 +11,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Command, Coordinator, Event, Member, Step};
+use super::restarting::Standing;
+use super::{Command, Coordinator, Event, Member};
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::runtime::growth::Growth;
+use crate::runtime::regions::Region;
 use crate::workflow::Error;
 
 /// A node that joins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Growing {
     growth: Growth,
+    /// The region that its vertices are in.
+    region: Region,
     ids: Vec<WorkerId>,
     at: At,
 }
 
 /// How far it has come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum At {
     /// It makes its workers.
     Invited,
@@ -54,8 +58,11 @@ impl Coordinator {
         let is_it = |number: u32| number == node.number;
         match (event, &mut growing.at) {
             (Event::Prepared(prepared), At::Invited) if prepared == node => {
-                growing.at = At::Meeting(self.nodes.keys().copied().chain([node]).collect());
-                Ok(vec![Command::Meet(growing.growth.clone())])
+                let region = growing.region;
+                let others = self.regions.get(&region).into_iter().flat_map(Standing::nodes);
+                growing.at = At::Meeting(others.chain([node]).collect());
+                let meet = Command::Meet(growing.growth.clone());
+                Ok(vec![self.within(region, meet)])
             }
             (Event::Met { node: met, joined }, At::Meeting(awaited)) if joined == node => {
                 awaited.remove(&met);
@@ -63,7 +70,8 @@ impl Coordinator {
                     return Ok(Vec::new());
                 }
                 growing.at = At::Opening(growing.ids.iter().copied().collect());
-                Ok(vec![Command::OpenOn(node)])
+                let region = growing.region;
+                Ok(vec![self.within(region, Command::OpenOn(node))])
             }
             (Event::Opened(worker), At::Opening(awaited)) if awaited.contains(&worker) => {
                 awaited.remove(&worker);
@@ -87,7 +95,7 @@ impl Coordinator {
         let refused = if self.stopping || self.failed.is_some() {
             "the deployment stops"
         } else if self.knows(joined.number) {
-            "it takes part already"
+            KNOWN
         } else {
             self.waiting.push_back(growth);
             return self.grow_next();
@@ -105,13 +113,21 @@ impl Coordinator {
     /// Begins with the node that has waited longest.
     pub(super) fn grow_next(&mut self) -> Vec<Command> {
         let is_saving = self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.is_pending());
-        if !self.started || self.growing.is_some() || is_saving {
+        if !self.all_run() || self.growing.is_some() || is_saving {
             return Vec::new();
         }
         let Some(growth) = self.waiting.pop_front() else { return self.checkpoint_if_due() };
         let joined = growth.node;
+        if self.knows(joined.number) {
+            // It has come back for a region that was started anew.
+            let mut commands = vec![Command::Dismiss { joined, error: Error::from(KNOWN) }];
+            commands.extend(self.grow_next());
+            return commands;
+        }
         let ids = growth.ids(|vertex| self.workers.keys().filter(|id| id.vertex == vertex).count());
-        self.growing = Some(Growing { growth, ids, at: At::Invited });
+        let of = |vertex: &VertexId| self.workers.iter().find(|(id, _)| id.vertex == *vertex);
+        let region = growth.workers.keys().find_map(of).map(|(_, member)| member.region).unwrap_or_default();
+        self.growing = Some(Growing { growth, region, ids, at: At::Invited });
         vec![Command::Invite(joined)]
     }
 
@@ -127,7 +143,8 @@ impl Coordinator {
             return self.welcome();
         }
         growing.at = At::Asking { awaited, agreed: Vec::new(), ends: ends.clone(), dismissed: false };
-        vec![Command::Expect { joined, ends }]
+        let region = growing.region;
+        vec![self.within(region, Command::Expect { joined, ends })]
     }
 
     /// A worker behind the new ones has answered.
@@ -173,13 +190,13 @@ impl Coordinator {
                 awaited.insert(*id);
             }
         }
-        let node = growth.node;
-        self.nodes.insert(node, Step::Connected);
+        let (node, region) = (growth.node, growing.region);
+        self.regions.entry(region).or_default().join(node);
         for id in &growing.ids {
-            self.workers.insert(*id, Member { opened: true, ..Member::new(node) });
+            self.workers.insert(*id, Member { opened: true, ..Member::new(node, region) });
         }
         growing.at = At::Telling { awaited, missing };
-        let mut commands = vec![Command::Welcome(node)];
+        let mut commands = vec![self.within(region, Command::Welcome(node))];
         commands.extend(self.finish_growth());
         commands
     }
@@ -251,6 +268,9 @@ impl Coordinator {
         commands
     }
 }
+
+/// Why a node gets no further workers.
+const KNOWN: &str = "it takes part already";
 
 /// Why a growth is taken back when a worker behind it has ended.
 const TOO_LATE: &str = "the deployment comes to its end";

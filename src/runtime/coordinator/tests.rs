@@ -1,7 +1,9 @@
 //! Schedules of events, a few by hand and many by chance.
 
+mod cases;
 mod growing;
 mod joining;
+mod restarting;
 mod saving;
 
 use std::collections::VecDeque;
@@ -324,4 +326,44 @@ fn what_was_kept_of_another_checkpoint_than_the_last_does_not_count() {
     coordinator.handle(Event::Checkpoint);
     let commands = coordinator.handle(saved(a, 4, Some(2)));
     assert!(matches!(commands.as_slice(), [Command::Seal { checkpoint: 4, .. }]), "{commands:?}");
+}
+
+/// A coordinator of one source that has begun, and takes checkpoints.
+fn saving(source: WorkerId) -> Coordinator {
+    let mut coordinator = coordinator([source]).with_checkpoints(None);
+    assert_eq!(coordinator.handle(Event::Opened(source)), [Command::Start]);
+    coordinator
+}
+
+#[test]
+fn what_was_stopped_at_a_savepoint_and_fails_then_does_not_go_on() {
+    let a = worker(0, 0);
+    let mut first = saving(a);
+    let trigger = Command::Trigger { checkpoint: 1, workers: vec![a], halt: true };
+    assert_eq!(first.handle(Event::Savepoint { stop: true }), [trigger]);
+    first.handle(saved(a, 1, None));
+    assert!(!first.is_suspended());
+    assert_eq!(first.handle(Event::Sealed { checkpoint: 1 }), [Command::Suspend { checkpoint: 1 }]);
+    assert!(first.is_suspended());
+    first.handle(Event::Failed(a, Failure { vertex: a.vertex, error: Error::from("killed") }));
+    assert!(matches!(&first.handle(Event::Gone(a))[..], [Command::End(Ending::Failed { .. })]));
+    // What it had prepared is brought about, and no record is read.
+    let mut second = coordinator([a]).with_checkpoints(Some(1)).suspended();
+    assert_eq!(second.handle(Event::Opened(a)), [Command::Suspend { checkpoint: 1 }]);
+    assert_eq!(second.handle(Event::Checkpoint), []);
+    assert_eq!(second.handle(Event::Gone(a)), [Command::End(Ending::Stopped)]);
+}
+
+/// Who goes on from it would go on with sources that have ended.
+#[test]
+fn a_savepoint_that_was_asked_for_comes_before_the_stop() {
+    let a = worker(0, 0);
+    let mut coordinator = saving(a);
+    coordinator.handle(Event::Checkpoint);
+    assert_eq!(coordinator.handle(Event::Savepoint { stop: false }), []);
+    assert_eq!(coordinator.handle(Event::Stop), []);
+    let error = Error::from("full");
+    let commands = coordinator.handle(Event::NotSaved { worker: a, checkpoint: 1, error });
+    let trigger = Command::Trigger { checkpoint: 2, workers: vec![a], halt: false };
+    assert_eq!(commands[1..], [trigger, Command::StopSources]);
 }

@@ -5,7 +5,8 @@
 //! holds back the channels whose barrier has come until all have; saves what it keeps; and sends barriers on.
 //!
 //! Workers that send to each other would wait for each other that way. So their channels are not waited for: what comes
-//! over them between a worker's own barrier and that of a peer is saved with the checkpoint, and handled as well.
+//! over them between a worker's own barrier and that of a peer is saved with the checkpoint, and handled as well. When
+//! alignment takes too long, all channels are treated so (`hurry`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 
 use super::{Message, Parcel, Phase, State};
 use crate::id::{Part, VertexId, WorkerId};
-use crate::workflow::{Commit, Earlier, Flush, Origin, Saving, Snapshot};
+use crate::workflow::{Commit, Earlier, Flush, Origin, Pieces, Saving, Snapshot};
 
 /// Most checkpoints that a worker has saved and that may still become complete: one, and one that it has not heard of.
 const MOST_UNSEALED: usize = 4;
@@ -31,7 +32,7 @@ pub struct Channel {
 pub struct WorkerSnapshot {
     pub worker: WorkerId,
     pub checkpoint: u64,
-    pub parts: Vec<(VertexId, Part, Vec<u8>)>,
+    pub parts: Vec<(VertexId, Part, Pieces)>,
     /// What has not changed since a complete checkpoint, and which that is.
     pub kept: Vec<(VertexId, Part)>,
     pub base: Option<u64>,
@@ -62,29 +63,34 @@ impl Inheritance {
 #[derive(Default)]
 pub(super) struct Barriers {
     /// Waits until the barrier has come over all channels.
-    aligning: Option<Aligning>,
+    pub(super) aligning: Option<Aligning>,
     /// Saves what it keeps, and what comes from peers.
-    saving: Option<InProgress>,
+    pub(super) saving: Option<InProgress>,
     /// What it has saved for the newest checkpoint that is complete, and not changed since, may be kept.
     earlier: Option<Arc<Earlier>>,
     /// What counts if another one is complete. They are few: one at a time is under way.
     unsealed: BTreeMap<u64, Earlier>,
 }
 
-struct Aligning {
-    checkpoint: u64,
-    barred: BTreeSet<Channel>,
-    held: VecDeque<Message>,
+pub(super) struct Aligning {
+    pub checkpoint: u64,
+    pub barred: BTreeSet<Channel>,
+    pub held: VecDeque<Message>,
 }
 
-struct InProgress {
+pub(super) struct InProgress {
     checkpoint: u64,
     snapshot: Snapshot,
     state_done: bool,
     /// Peers whose barrier has come.
     peers: BTreeSet<Channel>,
-    /// Batches so far from each of the others.
+    /// Over so many channels something may still come that belongs to it, and over these nothing; all have none when
+    /// they were aligned.
+    pub open: usize,
+    pub barred: BTreeSet<Channel>,
+    /// Batches so far over each of the others, and their bytes.
     flights: BTreeMap<Channel, u32>,
+    logged: usize,
     drained: bool,
     finished: bool,
 }
@@ -137,7 +143,7 @@ impl State {
         }
     }
 
-    fn release(&mut self, held: VecDeque<Message>) {
+    pub(super) fn release(&mut self, held: VecDeque<Message>) {
         let later = std::mem::replace(&mut self.aside, held);
         self.aside.extend(later);
     }
@@ -161,11 +167,13 @@ impl State {
             Phase::Empty | Phase::Leaving | Phase::Ended => return,
         }
         let Some(Aligning { checkpoint, held, .. }) = self.barriers.aligning.take() else { return };
-        self.save(checkpoint);
+        self.save(checkpoint, BTreeSet::new(), 0);
         self.release(held);
     }
 
-    fn save(&mut self, checkpoint: u64) {
+    /// Saves what it keeps, and begins to save what comes over channels that are still open: so many beside those whose
+    /// barrier has come.
+    pub(super) fn save(&mut self, checkpoint: u64, barred: BTreeSet<Channel>, open: usize) {
         let finished = self.phase == Phase::Finished;
         let mut snapshot = match &self.barriers.earlier {
             Some(earlier) => Snapshot::after(checkpoint, Arc::clone(earlier)),
@@ -185,8 +193,18 @@ impl State {
         self.halted = self.halts_at == checkpoint;
         let drained = self.phase == Phase::Draining;
         let state_done = saving == Saving::Done;
-        let (peers, flights) = (BTreeSet::new(), BTreeMap::new());
-        self.barriers.saving = Some(InProgress { checkpoint, snapshot, state_done, peers, flights, drained, finished });
+        self.barriers.saving = Some(InProgress {
+            checkpoint,
+            snapshot,
+            state_done,
+            peers: BTreeSet::new(),
+            open,
+            barred,
+            flights: BTreeMap::new(),
+            logged: 0,
+            drained,
+            finished,
+        });
         for (number, from) in std::mem::take(&mut self.early_peers) {
             self.barrier_of_peer(number, from);
         }
@@ -216,7 +234,8 @@ impl State {
     pub(super) fn hand_over_if_done(&mut self) {
         let peers = if self.arguments.stage.factory.peers() { self.arguments.stage.workers.len() } else { 0 };
         let at_rest = !matches!(self.phase, Phase::Running | Phase::Draining);
-        let is_done = |saving: &mut InProgress| saving.state_done && (at_rest || saving.peers.len() >= peers);
+        let is_done =
+            |saving: &mut InProgress| saving.state_done && saving.open == 0 && (at_rest || saving.peers.len() >= peers);
         if let Some(InProgress { checkpoint, snapshot, drained, finished, .. }) = self.barriers.saving.take_if(is_done)
         {
             let worker = self.arguments.id;
@@ -233,29 +252,39 @@ impl State {
 
     /// A barrier has come from a peer: what it sends from now on does not belong to the checkpoint.
     fn barrier_of_peer(&mut self, checkpoint: u64, from: Channel) {
+        let is_early = self.is_early(from);
         match &mut self.barriers.saving {
             Some(saving) if saving.checkpoint == checkpoint => {
                 saving.peers.insert(from);
                 self.hand_over_if_done();
             }
+            // What came before it is still held: it stays behind that.
+            _ if is_early => self.held_of_peers.push_back(Message::Barrier { checkpoint, from }),
             _ if checkpoint > self.last_checkpoint => self.early_peers.push((checkpoint, from)),
             // Of a checkpoint that was given up.
             _ => {}
         }
     }
 
+    fn is_early(&self, peer: Channel) -> bool {
+        self.early_peers.iter().any(|(_, early)| *early == peer)
+    }
+
     /// A batch has come from a peer. Gives it back if it is to be handled now.
     pub(super) fn hold_of_peer(&mut self, from: Channel, message: Message) -> Option<Message> {
-        if self.early_peers.iter().any(|(_, early)| *early == from) {
+        if self.is_early(from) {
             self.held_of_peers.push_back(message);
             return None;
         }
         Some(message)
     }
 
-    /// Keeps a batch of a peer that belongs to the checkpoint that is being saved.
-    pub(super) fn log_flight(&mut self, from: Channel, parcel: &Parcel) {
-        let Some(saving) = self.barriers.saving.as_mut().filter(|saving| !saving.peers.contains(&from)) else { return };
+    /// Keeps a batch that belongs to the checkpoint that is being saved, if it does; says how many bytes were kept so
+    /// far.
+    pub(super) fn log_flight(&mut self, from: Channel, parcel: &Parcel) -> usize {
+        let Some(saving) = self.barriers.saving.as_mut().filter(|saving| !saving.peers.contains(&from)) else {
+            return 0;
+        };
         let number = saving.flights.entry(from).or_default();
         let part = Part::Flight { from: from.from, link: from.link, number: *number };
         *number += 1;
@@ -269,11 +298,15 @@ impl State {
         };
         match encoded {
             Ok(()) => {
+                saving.logged += bytes.len();
+                let logged = saving.logged;
                 saving.snapshot.put_flight(self.arguments.id.vertex, part, bytes);
+                logged
             }
             Err(error) => {
                 let error = format!("a batch between workers cannot be saved: {error}");
                 self.fail(crate::workflow::Error::Operation(error));
+                0
             }
         }
     }
@@ -315,6 +348,14 @@ impl State {
     fn part(&mut self) {
         if self.drop_stage().is_some() {
             self.phase = Phase::Ended;
+        }
+    }
+
+    /// Somebody sends, and so has been told to start: all are open, though this worker may not have been told yet.
+    pub(super) fn take_up_flights_before(&mut self, message: &Message) {
+        let is_sent = matches!(message, Message::Batch { .. } | Message::End { .. } | Message::Barrier { .. });
+        if is_sent && !self.flights.is_empty() {
+            self.take_up_flights();
         }
     }
 

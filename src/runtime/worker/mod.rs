@@ -6,12 +6,14 @@
 mod barriers;
 mod call;
 mod flush;
+mod hurry;
 mod joining;
+mod parcel;
 mod turn;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -19,14 +21,13 @@ use tokio::time::Instant;
 use self::barriers::Barriers;
 pub use self::barriers::{Channel, Inheritance, WorkerSnapshot, own_channel};
 use self::call::guarded;
+pub use self::parcel::{Credit, Parcel};
 use self::turn::Turn;
-use super::connection::Returns;
 use super::coordinator::Event;
 use super::flow::{Flow, Mailbox};
 use super::intake;
 use super::plan::PlannedStage;
 use super::progress::ProgressCell;
-use super::window::Window;
 use super::wiring::{Joined, Roster, Wires};
 use crate::actor::{Actor, ActorProcessingErr, ActorRef, Census, Resident};
 use crate::id::{NodeId, WorkerId};
@@ -47,6 +48,8 @@ pub enum Message {
     /// Save what it keeps when no more barrier is awaited.
     /// A source that is to halt reads nothing behind it.
     Trigger { checkpoint: u64, halt: bool },
+    /// A checkpoint does not wait for alignment any more.
+    Hurry,
     /// A checkpoint that it may have halted for is not completed.
     GoOn,
     /// End: what it has saved is complete.
@@ -71,22 +74,6 @@ pub enum Message {
     Expect { joined: NodeId, ends: u32 },
     /// Workers have joined.
     Joined(Arc<Joined>),
-}
-
-/// A batch on its way.
-pub enum Parcel {
-    /// From this process.
-    Open(Box<dyn Batch>),
-    /// From another node, as bytes.
-    Sealed(Bytes),
-}
-
-/// What goes back to the sender of a batch when it has been processed.
-pub enum Credit {
-    /// To this process.
-    Local(Arc<Window>),
-    /// To another node.
-    Remote(Arc<Returns>),
 }
 
 /// How far a worker has come.
@@ -124,6 +111,8 @@ pub struct Arguments {
     pub save: Arc<dyn Fn(WorkerSnapshot) + Send + Sync>,
     /// Whether it waits at its end until it is told that all have come to theirs.
     pub checkpoints: bool,
+    /// The newest checkpoint that does not wait for alignment.
+    pub hurry: Arc<AtomicU64>,
 }
 
 /// What the actor keeps: a worker, until it has ended. What is left here then goes to the supervisor, which must not be
@@ -218,7 +207,16 @@ impl Actor for Worker {
         let Some(worker) = &mut slot.worker else { return Ok(()) };
         match message {
             Message::Continue => worker.produce().await,
-            message => worker.take(message),
+            Message::Save => {
+                worker.take(Message::Save);
+                // Those that it gets its records from may run on the same thread: between two slices it is their turn,
+                // however long this one might go on.
+                tokio::task::yield_now().await;
+            }
+            message => {
+                worker.hurry_if_told();
+                worker.take(message);
+            }
         }
         worker.proceed();
         worker.rest();
@@ -253,13 +251,9 @@ impl Slot {
 
 impl State {
     fn take(&mut self, message: Message) {
-        let is_sent = matches!(message, Message::Batch { .. } | Message::End { .. } | Message::Barrier { .. });
-        if is_sent && !self.flights.is_empty() {
-            // Whoever sends has been told to start, so all are open.
-            self.take_up_flights();
-            if self.phase == Phase::Ended {
-                return;
-            }
+        self.take_up_flights_before(&message);
+        if self.phase == Phase::Ended {
+            return;
         }
         match message {
             Message::Open(roster) => self.open(&roster),
@@ -269,6 +263,11 @@ impl State {
                     self.log_flight(from, &parcel);
                     self.process(parcel, &credit, true);
                 }
+            }
+            Message::Batch { from, .. } | Message::End { from } | Message::Barrier { from, .. }
+                if self.hurries() && !self.is_peer(from) =>
+            {
+                self.put_aside(message);
             }
             Message::Batch { .. } | Message::End { .. } if self.is_blocked() => self.aside.push_back(message),
             Message::Barrier { from, .. } if !self.is_peer(from) && self.is_blocked() => self.aside.push_back(message),
@@ -285,7 +284,7 @@ impl State {
             Message::Finish if self.phase == Phase::Draining => self.finish(),
             Message::Expect { joined, ends } => self.expect(joined, ends),
             Message::Joined(joined) => self.joined(&joined),
-            Message::Finish | Message::Continue => {}
+            Message::Finish | Message::Continue | Message::Hurry => {}
         }
     }
 
@@ -309,6 +308,10 @@ impl State {
             && !self.arguments.flow.is_blocked()
             && !self.arguments.flow.is_given_up()
         {
+            // What comes is taken in first.
+            if self.hurries() && self.arguments.waiting.load(Ordering::Acquire) > 0 {
+                break;
+            }
             let Some(message) = self.aside.pop_front() else { break };
             self.admit(message);
         }
@@ -375,12 +378,8 @@ impl State {
         }
         self.from_peers += u64::from(peer);
         self.unreported = true;
-        match credit {
-            Credit::Local(window) => window.give_back(Some(batch)),
-            Credit::Remote(returns) => {
-                self.spare = Some(batch);
-                returns.give_back();
-            }
+        if let Some(empty) = credit.give_back(Some(batch)) {
+            self.spare = Some(empty);
         }
     }
 
@@ -395,6 +394,7 @@ impl State {
                 let node = match credit {
                     Credit::Remote(returns) => returns.node(),
                     Credit::Local(_) => "this node",
+                    Credit::Given => "its sender",
                 };
                 self.fail(Error::Operation(format!("a batch from `{node}` cannot be read: {error}")));
                 None

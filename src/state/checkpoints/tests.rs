@@ -43,8 +43,8 @@ fn empty(run: &Run, checkpoint: u64) -> Manifest {
 /// Saves what a worker has, in two parts.
 async fn save(run: &Run, attempt: u32, checkpoint: u64, worker: WorkerId) -> SavedObject {
     let mut writer = SnapshotWriter::new(worker);
-    writer.section(worker.vertex, Part::Group(worker.index), format!("state at {checkpoint}").into());
-    writer.section(worker.vertex, Part::Whole(0), "more".into());
+    writer.section(worker.vertex, Part::Group(worker.index), [format!("state at {checkpoint}").into()]);
+    writer.section(worker.vertex, Part::Whole(0), ["more".into()]);
     let (pieces, sections) = writer.finish();
     let bytes = pieces.concat();
     let path = run.object_path(attempt, checkpoint, worker);
@@ -228,14 +228,11 @@ async fn golden(store: Store) -> Run {
     let run = Run::new(store, "word count", "20260102T030405.678Z-0a0b0c0d");
     let mut writer = SnapshotWriter::new(worker(2, 1));
     let flight = Part::Flight { from: worker(0, 3), link: 1, number: 0x0102_0304 };
-    writer.section(VertexId(2), Part::Group(1023), "the counts of a key group".into());
-    writer.section(VertexId(2), Part::Whole(1), Bytes::new());
-    writer.section(
-        VertexId(3),
-        Part::Unit(0x0102_0304_0506_0708),
-        b"\x00\xff what is left of a file".as_slice().into(),
-    );
-    writer.section(VertexId(2), flight, "a batch".into());
+    writer.section(VertexId(2), Part::Group(1023), ["the counts of a key group".into()]);
+    writer.section(VertexId(2), Part::Whole(1), [Bytes::new()]);
+    let left = b"\x00\xff what is left of a file".as_slice().into();
+    writer.section(VertexId(3), Part::Unit(0x0102_0304_0506_0708), [left]);
+    writer.section(VertexId(2), flight, ["a batch".into()]);
     let (pieces, sections) = writer.finish();
     let bytes = pieces.concat();
     let (path, length) = (run.object_path(1, 6, worker(2, 1)), bytes.len() as u64);

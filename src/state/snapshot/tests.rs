@@ -12,7 +12,7 @@ fn worker() -> WorkerId {
 fn write(parts: &[(u32, Part, Vec<u8>)]) -> (Vec<u8>, Vec<Section>) {
     let mut writer = SnapshotWriter::new(worker());
     for (vertex, part, bytes) in parts {
-        writer.section(VertexId(*vertex), *part, Bytes::copy_from_slice(bytes));
+        writer.section(VertexId(*vertex), *part, [Bytes::copy_from_slice(bytes)]);
     }
     let (pieces, sections) = writer.finish();
     (pieces.concat(), sections)

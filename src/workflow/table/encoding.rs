@@ -13,7 +13,7 @@ use std::any::{Any, TypeId};
 
 use super::super::persist::{load, save};
 use crate::codec::{KEY_GROUPS, Record};
-use crate::workflow::{Error, Result};
+use crate::workflow::{Error, Pieces, Result};
 
 /// Keys and values in postcard.
 const FORM_POSTCARD: u8 = 0;
@@ -22,8 +22,13 @@ const FORM_FIXED: u8 = 1;
 /// Bytes before the first key.
 const HEAD: usize = 5;
 
-/// What is reserved for a group at first, in bytes: a few keys.
-const FIRST_ROOM: usize = 128;
+/// How long a piece of a group's bytes is, that is not its first. The bytes are not in one, because all groups would
+/// have to grow, and be copied, at the same time.
+const PIECE: usize = 16 * 1024;
+/// How long the first one is: most groups have few keys.
+const FIRST_PIECE: usize = 1024;
+/// What is left free in a piece for a value of unknown size that is to begin there: a larger one gets more room.
+const ROOM: usize = 64;
 
 /// The bytes of all groups, as far as they are written.
 #[derive(Debug)]
@@ -35,8 +40,23 @@ pub(super) struct Buffers {
 
 #[derive(Clone, Debug, Default)]
 struct Buffer {
-    bytes: Vec<u8>,
+    full: Pieces,
+    last: Vec<u8>,
     keys: u32,
+}
+
+impl Buffer {
+    /// Begins with another piece.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, form: u8) {
+        if self.last.capacity() == 0 {
+            self.last = Vec::with_capacity(FIRST_PIECE);
+            self.last.extend_from_slice(&[form, 0, 0, 0, 0]);
+        } else {
+            self.full.push(std::mem::replace(&mut self.last, Vec::with_capacity(PIECE)));
+        }
+    }
 }
 
 impl Buffers {
@@ -48,83 +68,99 @@ impl Buffers {
         self.bytes
     }
 
-    /// Adds a key and its value to a group. `room` has how many bytes the groups will have, as far as that is known.
+    /// Adds a key and its value to a group.
     #[inline]
-    pub(super) fn add<K: Record, V: Record>(&mut self, group: u32, key: &K, value: &V, room: &[usize]) -> Result<()> {
+    pub(super) fn add<K: Record, V: Record>(&mut self, group: u32, key: &K, value: &V) -> Result<()> {
         let Some(buffer) = self.groups.get_mut(group as usize) else { return Ok(()) };
-        let before = buffer.bytes.len();
-        if before == 0 {
-            buffer.bytes.reserve(room.get(group as usize).copied().unwrap_or_default().max(FIRST_ROOM));
-            buffer.bytes.extend_from_slice(&[form::<K, V>(), 0, 0, 0, 0]);
+        if buffer.last.capacity() - buffer.last.len() < ROOM {
+            buffer.grow(form::<K, V>());
         }
+        let before = buffer.last.len();
         if form::<K, V>() == FORM_FIXED {
-            write_fixed(key, &mut buffer.bytes);
-            write_fixed(value, &mut buffer.bytes);
+            write_fixed(key, &mut buffer.last);
+            write_fixed(value, &mut buffer.last);
         } else {
-            save(key, &mut buffer.bytes)?;
-            save(value, &mut buffer.bytes)?;
+            save(key, &mut buffer.last)?;
+            save(value, &mut buffer.last)?;
         }
         buffer.keys += 1;
-        self.bytes += buffer.bytes.len() - before;
+        self.bytes += buffer.last.len() - before;
         Ok(())
     }
 
     /// The groups that there is anything of, with their bytes.
-    pub(super) fn finish(self) -> impl Iterator<Item = (u32, Vec<u8>)> {
+    pub(super) fn finish(self) -> impl Iterator<Item = (u32, Pieces)> {
         let filled = (0..).zip(self.groups).filter(|(_, buffer)| buffer.keys > 0);
-        filled.map(|(group, Buffer { mut bytes, keys })| {
-            if let Some(count) = bytes.get_mut(1..HEAD) {
+        filled.map(|(group, Buffer { full: mut pieces, last, keys })| {
+            pieces.push(last);
+            if let Some(count) = pieces.first_mut().and_then(|first| first.get_mut(1..HEAD)) {
                 count.copy_from_slice(&keys.to_le_bytes());
             }
-            (group, bytes)
+            (group, pieces)
         })
     }
 }
 
-/// How many keys there are in a group; never more than its bytes can be of.
-pub(super) fn count(bytes: &[u8]) -> usize {
-    let Some(Ok(count)) = bytes.get(1..HEAD).map(<[u8; 4]>::try_from) else { return 0 };
-    (u32::from_le_bytes(count) as usize).min(bytes.len())
+/// Reads the keys and values of a group, some at a time.
+pub(super) struct Group<'a> {
+    form: u8,
+    left: &'a [u8],
+    keys: usize,
 }
 
-/// Reads all keys and values of a group.
-///
-/// # Errors
-/// When the bytes are not those of such a group.
-pub(super) fn read<K: Record, V: Record>(bytes: &[u8], mut each: impl FnMut(K, V)) -> Result<()> {
-    let wrong = |why: String| Error::Operation(format!("the state cannot be read: {why}"));
-    let (head, mut left) = bytes.split_at_checked(HEAD).ok_or_else(|| wrong("a key group is cut off".to_owned()))?;
-    let mut keys = 0;
-    match (head[0], width::<K>().zip(width::<V>())) {
-        (FORM_POSTCARD, _) => {
-            while !left.is_empty() {
-                let key = load(&mut left)?;
-                each(key, load(&mut left)?);
-                keys += 1;
-            }
+impl<'a> Group<'a> {
+    /// # Errors
+    /// When the bytes are not those of a group of such keys and values.
+    pub(super) fn new<K: Record, V: Record>(bytes: &'a [u8]) -> Result<Self> {
+        let Some((&[form, ref count @ ..], left)) = bytes.split_first_chunk::<HEAD>() else {
+            return Err(wrong("a key group is cut off"));
+        };
+        if form != FORM_POSTCARD && (form != FORM_FIXED || width::<K>().zip(width::<V>()).is_none()) {
+            return Err(wrong("a key group has a form that keys and values of this type have not"));
         }
-        (FORM_FIXED, Some((key_width, value_width))) => {
-            let entries = left.chunks_exact(key_width + value_width);
-            if !entries.remainder().is_empty() {
-                return Err(wrong("a key group is cut off".to_owned()));
-            }
-            for entry in entries {
+        let keys = u32::from_le_bytes(*count) as usize;
+        // Each key takes a byte at least, but for the one of a type that has no other value.
+        if keys > left.len().max(1) { Err(wrong("a key group is cut off")) } else { Ok(Group { form, left, keys }) }
+    }
+
+    /// How many keys are left.
+    pub(super) fn len(&self) -> usize {
+        self.keys
+    }
+
+    /// Reads so many keys, or all that are left.
+    ///
+    /// # Errors
+    /// When the bytes are not those of such keys and values, or more than those.
+    pub(super) fn take<K: Record, V: Record>(&mut self, most: usize, mut each: impl FnMut(K, V)) -> Result<()> {
+        let count = most.min(self.keys);
+        if let (FORM_FIXED, Some((key_width, value_width))) = (self.form, width::<K>().zip(width::<V>())) {
+            let width = key_width + value_width;
+            let split = count.checked_mul(width).and_then(|length| self.left.split_at_checked(length));
+            let (entries, left) = split.ok_or_else(|| wrong("a key group is cut off"))?;
+            for entry in entries.chunks_exact(width) {
                 let (key, value) = entry.split_at(key_width);
                 if let (Some(key), Some(value)) = (read_fixed(key), read_fixed(value)) {
                     each(key, value);
-                    keys += 1;
                 }
             }
+            self.left = left;
+        } else {
+            for _ in 0..count {
+                let key = load(&mut self.left)?;
+                each(key, load(&mut self.left)?);
+            }
         }
-        (form, _) => {
-            return Err(wrong(format!("a key group has form {form}, which keys and values of this type have not")));
+        self.keys -= count;
+        if self.keys == 0 && !self.left.is_empty() {
+            return Err(wrong("a key group has more bytes than keys"));
         }
-    }
-    if keys == count(bytes) {
         Ok(())
-    } else {
-        Err(wrong(format!("a key group has {keys} keys, and says another number")))
     }
+}
+
+fn wrong(why: &str) -> Error {
+    Error::Operation(format!("the state cannot be read: {why}"))
 }
 
 #[inline(always)]

@@ -14,9 +14,9 @@ use crate::codec::{KEY_GROUPS, key_group};
 use crate::id::Part;
 use crate::workflow::{Error, Result, Saving, Snapshot};
 
-/// How many buckets are looked at in a slice: with small values some 20,000 keys, which take about half a millisecond.
-/// In tests few, so that small tables have several slices.
-const SLICE_BUCKETS: usize = if cfg!(test) { 1 << 6 } else { 1 << 15 };
+/// How many buckets are looked at in a slice: with small values some 5,000 keys, which take a fraction of a
+/// millisecond. In tests few, so that small tables have several slices.
+const SLICE_BUCKETS: usize = if cfg!(test) { 1 << 6 } else { 1 << 13 };
 /// How many bytes are written in a slice: a millisecond, when values are large.
 const SLICE_BYTES: usize = 1 << 19;
 
@@ -28,7 +28,7 @@ const MOST_GENERATIONS: usize = 16;
 const NOTED: (u32, u32) = (7, 8);
 
 /// Writes an entry into the buffer of a group.
-type Write<K, V> = fn(&mut Buffers, u32, &(K, V), &[usize]) -> Result<()>;
+type Write<K, V> = fn(&mut Buffers, u32, &(K, V)) -> Result<()>;
 
 /// What a table has beside it that was saved once.
 pub(super) struct Watch<K, V> {
@@ -41,8 +41,6 @@ pub(super) struct Watch<K, V> {
     scan: Option<Scan>,
     /// How many groups have keys.
     held: u32,
-    /// How many bytes each group had when it was saved last, and some more.
-    room: Vec<usize>,
     hash: fn(&K) -> u64,
     write: Write<K, V>,
 }
@@ -82,7 +80,6 @@ impl<K, V> Watch<K, V> {
             generations: Vec::new(),
             scan: None,
             held: KEY_GROUPS,
-            room: vec![0; KEY_GROUPS as usize],
             hash,
             write,
         }
@@ -117,7 +114,7 @@ impl<K, V> Watch<K, V> {
             && scan.wanted.contains(group)
             && scan.take(bucket)
             && let Some(entry) = self.table.get_bucket(bucket)
-            && let Err(error) = (self.write)(&mut scan.buffers, group, entry, &self.room)
+            && let Err(error) = (self.write)(&mut scan.buffers, group, entry)
         {
             scan.failed.get_or_insert(error);
         }
@@ -227,7 +224,7 @@ impl<K, V> Watch<K, V> {
                 scan.held.insert(group);
                 if scan.wanted.contains(group)
                     && scan.take(bucket)
-                    && let Err(error) = (self.write)(&mut scan.buffers, group, entry, &self.room)
+                    && let Err(error) = (self.write)(&mut scan.buffers, group, entry)
                 {
                     scan.failed.get_or_insert(error);
                 }
@@ -239,11 +236,8 @@ impl<K, V> Watch<K, V> {
 
     fn finish(&mut self, own: &mut HashTable<(K, V)>, scan: Scan, snapshot: &mut Snapshot) -> Result<()> {
         let Scan { held, buffers, failed, next, .. } = scan;
-        for (group, bytes) in buffers.finish() {
-            if let Some(room) = self.room.get_mut(group as usize) {
-                *room = bytes.len() + bytes.len() / 8;
-            }
-            snapshot.put_part(Part::Group(group), bytes);
+        for (group, pieces) in buffers.finish() {
+            snapshot.put_pieces(Part::Group(group), pieces);
         }
         if next != usize::MAX {
             self.held = held.len();

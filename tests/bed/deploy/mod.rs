@@ -2,6 +2,7 @@
 
 mod faults;
 mod figures;
+mod kept;
 mod push;
 mod refused;
 mod sessions;
@@ -38,9 +39,17 @@ impl Site {
         Site::with(hosts, |_| "")
     }
 
+    /// With a workflow that shows whether something was lost.
+    pub fn exact(hosts: usize) -> Site {
+        Site::of(Cluster::exact(hosts), |_| "")
+    }
+
     /// With lines that come before the rest of the configuration of the server on each host.
     pub fn with(hosts: usize, server: impl Fn(&str) -> &'static str) -> Site {
-        let mut cluster = Cluster::new(hosts);
+        Site::of(Cluster::new(hosts), server)
+    }
+
+    fn of(mut cluster: Cluster, server: impl Fn(&str) -> &'static str) -> Site {
         let keys = tempfile::tempdir().expect("a directory");
         for name in ["host", "user"] {
             let path = keys.path().join(name);

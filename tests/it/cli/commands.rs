@@ -65,11 +65,11 @@ fn versions() {
 fn workflows_are_listed() {
     let lines = say(&["workflows"]).expect(0).stdout;
     let names: Vec<_> = lines.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["hello", "wordcount", "socket-wordcount", "primes", "nested"]);
+    assert_eq!(names, ["hello", "wordcount", "socket-wordcount", "primes", "nested", "nexmark"]);
     assert!(lines.starts_with("hello             Counts the words of a greeting (default)\n"), "{lines}");
     let list = say(&["workflows", "--json"]).expect(0).stdout;
     let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
-    assert_eq!(list.as_array().map(Vec::len), Some(5));
+    assert_eq!(list.as_array().map(Vec::len), Some(6));
     assert_eq!((&list[0]["name"], &list[0]["default"]), (&"hello".into(), &true.into()));
     assert_eq!((&list[1]["name"], &list[1]["default"]), (&"wordcount".into(), &false.into()));
 }

@@ -186,8 +186,13 @@ impl Node {
     }
 
     /// Waits for its end.
-    pub fn ended(mut self) -> Ended {
-        let limit = Instant::now() + PATIENCE;
+    pub fn ended(self) -> Ended {
+        self.ended_within(PATIENCE)
+    }
+
+    /// Waits for its end, for so long.
+    pub fn ended_within(mut self, limit: Duration) -> Ended {
+        let limit = Instant::now() + limit;
         let mut said = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);
         while !said.1 {
             let left = limit.saturating_duration_since(Instant::now());

@@ -43,7 +43,7 @@ fn a_daemon_is_up_when_its_command_returns_and_gone_when_it_is_stopped() {
         .map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"))
         .collect();
     left.sort_unstable();
-    assert_eq!(left, ["log", "options"]);
+    assert_eq!(left, ["end", "log", "options"]);
     for command in ["stop", "pid", "status", "attach", "nodes"] {
         let ended = home.say(["worker", command, "-n", "w1"]).expect(1);
         assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", "error: worker node `w1` does not run\n"));

@@ -2,6 +2,7 @@
 //! deployments go on.
 
 mod stuck;
+mod tolerated;
 mod trap;
 
 use std::collections::BTreeSet;

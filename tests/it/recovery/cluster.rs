@@ -8,10 +8,15 @@ use crate::cluster::node::{Host, Node};
 const COUNT: u64 = 400_000;
 
 fn master(host: &Host, options: &[&str], arguments: &[&str]) -> Node {
+    paced(host, "60", options, arguments)
+}
+
+/// With so many numbers a millisecond of each of four workers.
+fn paced(host: &Host, pace: &str, options: &[&str], arguments: &[&str]) -> Node {
     let count = COUNT.to_string();
     let before = ["master", "start", "w1@localhost", "w2@localhost", "--log-level", "debug"];
     let store = ["--checkpoint-interval", "100ms", "--checkpoint-store", "checkpoints"];
-    let behind = ["--", "--output", "sums.tsv", "--pace", "100", "--count", &count];
+    let behind = ["--", "--output", "sums.tsv", "--pace", pace, "--count", &count];
     host.start(before.iter().chain(&store).chain(options).chain(&behind).chain(arguments))
 }
 
@@ -81,7 +86,7 @@ fn a_strategy_that_cannot_be_rescaled_says_so() {
 fn many_deaths_change_nothing() {
     let host = Host::exact();
     let mut workers = ["w1", "w2"].map(|name| host.worker(name, &[]));
-    let master = master(&host, &["--max-restarts", "20"], &[]);
+    let master = paced(&host, "20", &["--max-restarts", "20"], &[]);
     for round in 0..6 {
         master.says_times("A checkpoint is complete", 2 * (round + 1));
         let victim = round % 2;

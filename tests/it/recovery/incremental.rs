@@ -58,10 +58,8 @@ fn key(number: u64) -> u64 {
 /// Of the newest manifest, how many key groups are in objects of its checkpoint, and in older ones.
 fn groups(store: &Path) -> Option<(usize, usize)> {
     let newest = |directory: &Path| {
-        let mut entries: Vec<_> =
-            std::fs::read_dir(directory).ok()?.map(|entry| entry.ok().map(|e| e.path())).collect();
-        entries.sort();
-        entries.pop()?
+        let entries = std::fs::read_dir(directory).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        entries.max()
     };
     let run = newest(&newest(store)?)?;
     let manifest = std::fs::read(newest(&run.join("manifests"))?).ok()?;
@@ -82,6 +80,7 @@ fn what_has_not_changed_is_kept_and_comes_back() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = directory.path().join("checkpoints");
     let checkpoints = Checkpoints {
+        unaligned_after: None,
         interval: Duration::from_millis(20),
         store: store.display().to_string(),
         kept: 2,

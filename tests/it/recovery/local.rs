@@ -18,9 +18,10 @@ fn run(host: &Host, interval: &str, options: &[&str]) -> Ended {
 fn each_number_counts_once_although_an_operation_panics() {
     for strategy in ["keyed", "combining", "partial-key", "ring"] {
         let host = Host::exact();
-        let ended = run(&host, "50ms", &["--strategy", strategy, "--panic-at", "90000", "--once", "panicked"]);
+        // Late enough that there are checkpoints before.
+        let ended = run(&host, "50ms", &["--strategy", strategy, "--panic-at", "140000", "--once", "panicked"]);
         let ended = ended.expect(0);
-        assert!(ended.stderr.contains("Recovering `exact`: vertex `pace`, worker "), "{}", ended.stderr);
+        assert!(ended.stderr.contains("Recovering `exact`: vertex `watch`, worker "), "{}", ended.stderr);
         assert!(ended.stderr.contains("Recovered `exact`, from checkpoint "), "{}", ended.stderr);
         assert!(written(&host.directory().join("sums.tsv")) == sums(COUNT, 1000), "{strategy}: {}", ended.stderr);
         let left = others(host.directory(), &["sums.tsv", "panicked", "checkpoints", ".skitter.cookie"]);
@@ -38,10 +39,10 @@ fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn one_that_panics_again_and_again_fails_with_its_history() {
     let host = Host::exact();
-    let ended = run(&host, "50ms", &["--panic-at", "90000"]).expect(1);
+    let ended = run(&host, "50ms", &["--panic-at", "140000"]).expect(1);
     assert_eq!(ended.stderr.matches("Recovering `exact`: ").count(), 3, "{}", ended.stderr);
-    assert!(ended.stderr.contains("at 90000, as asked for"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("(after 3 restarts within 60 s; before that: vertex `pace`"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("at 140000, as asked for"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("(after 3 restarts within 60 s; before that: vertex `watch`"), "{}", ended.stderr);
     assert!(!host.directory().join("sums.tsv").exists());
     assert!(!files(&host.directory().join("checkpoints")).is_empty(), "somebody may want to go on later");
 }

@@ -7,17 +7,17 @@ use crate::cluster::node::{Host, Node};
 
 const COUNT: u64 = 400_000;
 
-fn ask(host: &Host, arguments: &[&str]) -> String {
+pub fn ask(host: &Host, arguments: &[&str]) -> String {
     host.start(arguments).ended().expect(0).stdout
 }
 
-fn pid(host: &Host) -> Option<Pid> {
+pub fn pid(host: &Host) -> Option<Pid> {
     let ended = host.start(["master", "pid"]).ended();
     if ended.status == Some(0) { ended.stdout.trim().parse().ok().and_then(Pid::from_raw) } else { None }
 }
 
 /// Waits until the log says something; a daemon has no other way to tell.
-fn says(host: &Host, text: &str, times: usize) {
+pub fn says(host: &Host, text: &str, times: usize) {
     let limit = std::time::Instant::now() + crate::cluster::node::PATIENCE;
     loop {
         let log = log(host);
@@ -29,7 +29,7 @@ fn says(host: &Host, text: &str, times: usize) {
     }
 }
 
-fn log(host: &Host) -> String {
+pub fn log(host: &Host) -> String {
     let state = host.directory().join(".local/state/skitter");
     let entries = std::fs::read_dir(state).into_iter().flatten().map_while(Result::ok);
     let masters = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("master-"));
@@ -45,7 +45,7 @@ fn a_master_that_was_killed_is_started_again_and_nothing_is_lost() {
         let count = COUNT.to_string();
         let master = ["master", "daemon", "w1@localhost", "w2@localhost", "--log-level", "debug"];
         let store = ["--checkpoint-interval", "100ms", "--checkpoint-store", "checkpoints"];
-        let behind = ["--", "--output", "sums.tsv", "--pace", "100", "--count", &count, "--strategy", strategy];
+        let behind = ["--", "--output", "sums.tsv", "--pace", "60", "--count", &count, "--strategy", strategy];
         let all: Vec<&str> = master.iter().chain(&store).chain(&behind).copied().collect();
         ask(&host, &all);
         says(&host, "A checkpoint is complete", 3);

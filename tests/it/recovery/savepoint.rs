@@ -13,7 +13,7 @@ const OF_NODE: [&str; 6] =
 
 fn start(host: &Host, before: &[&str], behind: &[&str]) -> Node {
     let count = COUNT.to_string();
-    let arguments = ["--", "--output", "sums.tsv", "--pace", "100", "--count", &count];
+    let arguments = ["--", "--output", "sums.tsv", "--pace", "60", "--count", &count];
     host.start(before.iter().chain(&OF_NODE).chain(&arguments).chain(behind))
 }
 

@@ -58,6 +58,7 @@ pub fn measure(order: &Order) -> Result<Checkpointed, String> {
         .sink(Watching { watched: Arc::clone(&watched), warm, fail: order.fail }, Chained);
     let store = order.store.display().to_string();
     let checkpoints = order.every.map(|every| Checkpoints {
+        unaligned_after: None,
         interval: Duration::from_millis(every),
         store: store.clone(),
         kept: KEPT,
@@ -103,6 +104,7 @@ struct Watching {
 }
 
 /// What a worker has seen.
+#[derive(Default)]
 struct Seen {
     updates: u64,
     sum: u64,
@@ -158,8 +160,7 @@ impl React for Watching {
     type State = ByHand<Seen>;
 
     fn init(&self) -> ByHand<Seen> {
-        let zero = Duration::ZERO;
-        ByHand(Seen { updates: 0, sum: 0, longest: zero, looked: None, busiest: zero, worked: None })
+        ByHand(Seen::default())
     }
 
     #[inline(always)]

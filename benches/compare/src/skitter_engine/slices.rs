@@ -37,8 +37,8 @@ pub fn measure(keys: u64) -> Result<Sliced, String> {
     if saving == Saving::More {
         again_ms += rest(&mut table, &mut snapshot)?.1;
     }
-    let bytes = parts.iter().map(|(_, _, bytes)| bytes.len()).sum();
-    let parts: Vec<(Part, Vec<u8>)> = parts.into_iter().map(|(_, part, bytes)| (part, bytes)).collect();
+    let bytes = parts.iter().flat_map(|(_, _, pieces)| pieces).map(Vec::len).sum();
+    let parts: Vec<(Part, Vec<u8>)> = parts.into_iter().map(|(_, part, pieces)| (part, pieces.concat())).collect();
     let saved = Saved::new(parts.into_iter().map(|(part, bytes)| (part, bytes.into())).collect(), 0);
     let clock = Instant::now();
     let restored = KeyedTable::<u64, u64>::restore(&saved).map_err(|error| error.to_string())?;

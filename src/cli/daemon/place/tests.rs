@@ -55,6 +55,23 @@ fn what_is_there_while_a_node_runs_is_private_and_goes_with_it() {
 }
 
 #[test]
+fn a_process_has_died_unless_it_says_otherwise() {
+    let directory = tempdir().expect("a directory");
+    let place = place(&directory, "worker-w1");
+    let (lock, own) = (place.lock().expect("free"), std::process::id());
+    assert_eq!(place.end_of(own), End::Died);
+    for how in [End::Done, End::Stopped] {
+        place.note_end(how);
+        assert_eq!((place.end_of(own), place.end_of(own + 1)), (how, End::Died));
+    }
+    drop(lock);
+    assert_eq!(place.end_of(own), End::Stopped);
+    // Another one may have the number.
+    let _lock = place.lock().expect("free");
+    assert_eq!(place.end_of(own), End::Died);
+}
+
+#[test]
 fn what_a_killed_node_has_left_is_in_nobodys_way() {
     let directory = tempdir().expect("a directory");
     let place = place(&directory, "worker-w1");

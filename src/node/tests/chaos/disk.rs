@@ -75,6 +75,11 @@ impl Disk {
         self.lock().fails = fails;
     }
 
+    /// Whether it fails now.
+    pub fn is_failing(&self) -> bool {
+        self.lock().fails.is_some()
+    }
+
     /// Manifests that were put there, ever.
     pub fn manifests(&self) -> u64 {
         self.lock().manifests

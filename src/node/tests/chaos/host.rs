@@ -5,10 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::{advance, sleep};
 
 use crate::actor::Census;
+use crate::node::console::Asked;
+use crate::node::console::wire::{Reply, Request};
 use crate::node::master::{self, MasterOptions};
 use crate::node::worker::{self, WorkerOptions};
 use crate::node::{Catalog, Console, NodeFailure, NodeSettings, Signals, Stopper};
@@ -32,6 +35,7 @@ pub struct Host {
     pub census: Census,
     pub stopper: Stopper,
     pub outcome: Outcome,
+    ask: mpsc::Sender<Asked>,
     /// Tasks when the node was up and had nothing to do.
     at_rest: Option<usize>,
     /// It is not run, and so long it has not been.
@@ -44,11 +48,13 @@ impl Host {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let (runtime, local) = (runtime.expect("a runtime"), LocalSet::new());
         let (name, outcome) = (settings.name.name().to_owned(), Outcome::default());
-        let (census, stopper);
+        let (census, stopper, ask);
         {
             let _entered = runtime.enter();
             let engine = Runtime::with(settings.runtime.clone()).expect("a runtime");
-            let (mut signals, mut console) = (Signals::none(), Console::none());
+            let mut signals = Signals::none();
+            let mut console;
+            (ask, console) = Console::without_socket();
             (census, stopper) = (engine.census(), signals.stopper());
             let ended = Rc::clone(&outcome);
             local.spawn_local(async move {
@@ -63,7 +69,7 @@ impl Host {
                 *ended.borrow_mut() = Some(how);
             });
         }
-        Host { name, local, runtime, census, stopper, outcome, at_rest: None, frozen: None }
+        Host { name, local, runtime, census, stopper, outcome, ask, at_rest: None, frozen: None }
     }
 
     /// Lets it run for a while.
@@ -72,6 +78,15 @@ impl Host {
             Some(frozen) => *frozen += time,
             None => self.local.block_on(&self.runtime, async { sleep(time).await }),
         }
+    }
+
+    /// Somebody at its console wants a savepoint of the first deployment.
+    pub fn savepoint(&self, stop: bool) -> oneshot::Receiver<Reply> {
+        let (reply, comes) = oneshot::channel();
+        let request = Request::Savepoint { deployment: 1, directory: None, stop };
+        // A node that has too much to do, or has ended, does not answer.
+        drop(self.ask.try_send(Asked { request, reply }));
+        comes
     }
 
     pub fn is_frozen(&self) -> bool {

@@ -38,6 +38,8 @@ pub struct Job {
     pub chained: bool,
     /// Numbers go to workers that pass them on, and stand between source and keys.
     pub passed_on: bool,
+    /// The same numbers flow a second time, past everything else, so that either may fail without the other.
+    pub twice: bool,
     /// How many numbers there are.
     pub count: u64,
     /// How many a reader gives at a time, and the milliseconds between.
@@ -82,6 +84,8 @@ pub struct Left {
 pub struct Shared {
     pub job: Job,
     pub book: Book,
+    /// Of the numbers that flow a second time.
+    pub second: Book,
     /// So many records more are handled until an operation panics.
     pub trap: Arc<Mutex<Option<u64>>>,
     /// Numbers that were read, by whichever attempt.
@@ -116,6 +120,15 @@ impl Catalog for Shared {
             self.keyed(numbers.map(pass).with(RoundRobin).named("pass"));
         } else {
             self.keyed(numbers);
+        }
+        if self.job.twice {
+            let trapped = self.clone();
+            let update = move |marked: u64| {
+                trapped.step();
+                let (first, number) = Job::unmark(marked);
+                Update { key: first, first, number, count: 0, sum: 0, disorder: 0 }
+            };
+            self.write(workflow.source(Paced(self.clone())).named("second").map(update).named("update"), &self.second);
         }
         workflow.build()
     }
@@ -152,9 +165,9 @@ impl Shared {
                 };
                 let sums = KeyedReduce::new(|marked: &u64| Job::unmark(*marked).1 % KEYS, Sum::default(), add);
                 if self.job.distribution == Distribution::Ring {
-                    self.write(numbers.vertex(sums, Ring { places: 20 }));
+                    self.write(numbers.vertex(sums, Ring { places: 20 }), &self.book);
                 } else {
-                    self.write(numbers.vertex(sums, KeyedState));
+                    self.write(numbers.vertex(sums, KeyedState), &self.book);
                 }
             }
             Distribution::Combining | Distribution::PartialKey => {
@@ -169,16 +182,16 @@ impl Shared {
                     Update { key, first: 0, number: 0, count, sum, disorder: 0 }
                 };
                 if self.job.distribution == Distribution::Combining {
-                    self.write(sums.with(Combining).map(update));
+                    self.write(sums.with(Combining).map(update), &self.book);
                 } else {
-                    self.write(sums.with(PartialKey).map(update));
+                    self.write(sums.with(PartialKey).map(update), &self.book);
                 }
             }
         }
     }
 
-    fn write(&self, updates: Stream<impl Chain<Out = Update>, Out>) {
-        let ledger = Ledger(self.book.clone());
+    fn write(&self, updates: Stream<impl Chain<Out = Update>, Out>, book: &Book) {
+        let ledger = Ledger(book.clone());
         if self.job.chained {
             drop(updates.sink(ledger, Chained));
         } else {

@@ -94,6 +94,29 @@ impl Book {
     }
 }
 
+impl Book {
+    /// What is wrong, if anything is, with numbers that nothing was counted of: each is there once, and those of a
+    /// range are in order.
+    pub fn check_numbers(&self, count: u64, extent: Extent) -> std::result::Result<(), String> {
+        let pages = self.lock();
+        let mut ranges: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for update in &pages.updates {
+            let range = ranges.entry(update.first).or_default();
+            if range.last().is_some_and(|last| *last >= update.number) {
+                return Err(format!("{} comes behind {range:?}", update.number));
+            }
+            range.push(update.number);
+        }
+        let is_whole = |(first, range): (&u64, &Vec<u64>)| range.iter().copied().eq(*first..first + range.len() as u64);
+        let there: usize = ranges.values().map(Vec::len).sum();
+        match extent {
+            Extent::All if there as u64 != count => Err(format!("{there} of {count} numbers are there")),
+            Extent::All | Extent::Prefix if !ranges.iter().all(is_whole) => Err(format!("some are not: {ranges:?}")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How much of it has to be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {

@@ -18,6 +18,8 @@ struct Lines {
     host: String,
     lines: Vec<String>,
     recovered: u64,
+    deployed: u64,
+    completed: u64,
 }
 
 struct Text(String);
@@ -26,10 +28,20 @@ impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
             let _ = write!(self.0, "{value:?}");
-        } else {
+        } else if field.name() != "run" {
             let _ = write!(self.0, " {}={value:?}", field.name());
         }
     }
+}
+
+/// The text without the names of stores and runs, which are others each time.
+fn without_names(text: &str) -> String {
+    let mut parts = text.split("memory://");
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        rest.push_str(part.find([' ', '"']).map_or("", |end| &part[end..]));
+    }
+    rest
 }
 
 impl Log {
@@ -54,7 +66,7 @@ impl Log {
     pub fn line(&self, text: &str) {
         let mut lines = self.lock();
         if lines.keeps {
-            let line = format!("{:>7} {:<2} {text}", lines.now, lines.host);
+            let line = format!("{:>7} {:<2} {}", lines.now, lines.host, without_names(text));
             lines.lines.push(line);
         }
     }
@@ -62,6 +74,16 @@ impl Log {
     /// How often a deployment went on.
     pub fn recovered(&self) -> u64 {
         self.lock().recovered
+    }
+
+    /// How often a master has deployed.
+    pub fn deployed(&self) -> u64 {
+        self.lock().deployed
+    }
+
+    /// How often a deployment has come to its end.
+    pub fn completed(&self) -> u64 {
+        self.lock().completed
     }
 
     pub fn take(&self) -> Vec<String> {
@@ -87,6 +109,12 @@ impl Subscriber for Log {
         event.record(&mut text);
         if text.0.starts_with("Recovered ") {
             self.lock().recovered += 1;
+        }
+        if text.0.starts_with("Deploying ") {
+            self.lock().deployed += 1;
+        }
+        if text.0.starts_with("Completed ") {
+            self.lock().completed += 1;
         }
         self.line(&text.0);
     }

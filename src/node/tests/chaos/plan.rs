@@ -28,6 +28,10 @@ pub enum Fault {
     Panic { records: u64 },
     /// A worker comes that was not there.
     Join,
+    /// The master dies; another one goes on after a while.
+    Master { back: u64 },
+    /// Somebody wants a savepoint, and perhaps the deployment to stop at it, and to go on from it then.
+    Savepoint { stop: bool },
     /// Somebody presses Ctrl-C.
     Stop,
 }
@@ -47,6 +51,9 @@ impl Fault {
             Fault::Store { failing: Failing::Full, .. } => "full store",
             Fault::Panic { .. } => "panic",
             Fault::Join => "join",
+            Fault::Master { .. } => "master",
+            Fault::Savepoint { stop: false } => "savepoint",
+            Fault::Savepoint { stop: true } => "stop at savepoint",
             Fault::Stop => "stop",
         }
     }
@@ -80,6 +87,7 @@ impl Plan {
             distribution: dice.one_of(&all),
             chained: dice.once_in(3),
             passed_on: dice.once_in(3),
+            twice: dice.once_in(2),
             count: pace.0 * turns * readers - dice.within(0..=7),
             pace,
         };
@@ -112,7 +120,7 @@ impl Plan {
         let back = comes_back.then(|| dice.one_of(&[1, 30, 60, 200, 400, 1000, 5000]));
         let long = [dice.within(5..=100), dice.within(100..=2000), dice.within(3000..=9000)];
         let time = dice.one_of(&long);
-        match dice.within(0..=13) {
+        match dice.within(0..=18) {
             0..=2 => Fault::Kill { worker, back },
             3 => Fault::PowerOff { worker, back },
             4 | 5 => Fault::Freeze { worker, time },
@@ -124,6 +132,9 @@ impl Plan {
             11 => Fault::Panic { records: dice.within(0..=300) },
             12 if !self.job.is_fixed() => Fault::Join,
             13 if dice.once_in(3) => Fault::Stop,
+            14..=16 => Fault::Master { back: dice.one_of(&[1, 30, 100, 400, 4000]) },
+            17 => Fault::Savepoint { stop: false },
+            18 => Fault::Savepoint { stop: true },
             _ => Fault::Kill { worker, back },
         }
     }

@@ -12,14 +12,18 @@ use super::jobs::Shared;
 use super::ledger::{Book, Extent};
 use super::log::Log;
 use super::plan::{Fault, Plan};
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+
 use crate::actor::OneThread;
 use crate::id::{NodeAddress, NodeName};
 use crate::net::mapper::MAPPER_PORT;
 use crate::net::{Cookie, Fingerprint, Simulated};
+use crate::node::console::wire::Reply;
 use crate::node::master::MasterOptions;
 use crate::node::worker::WorkerOptions;
 use crate::node::{NodeFailure, NodeSettings};
-use crate::runtime::{Checkpoints, Intensity, Settings};
+use crate::runtime::{Checkpoints, From, Intensity, Settings};
 use crate::state::replace_in_memory;
 
 /// How long a run may take: many times what all that goes wrong takes.
@@ -34,6 +38,9 @@ const QUIET: u64 = 10;
 /// The longest step, in milliseconds; and when all is over.
 const LONGEST_STEP: u64 = 10;
 const LAST_STEPS: u64 = 100;
+
+/// After so many milliseconds a master that cannot begin is started again.
+const RETRY: u64 = 300;
 
 /// Numbers the stores.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -63,6 +70,7 @@ enum Later {
     Calm,
     Fast,
     Works,
+    Master,
 }
 
 struct Scene {
@@ -82,6 +90,18 @@ struct Scene {
     /// When records began to flow, or the last fault happened.
     since: Option<u64>,
     faults: BTreeMap<&'static str, u64>,
+    /// What the master was asked for, and has not answered; with whether it is to stop.
+    asked: Vec<(oneshot::Receiver<Reply>, bool)>,
+    /// The savepoint at which it has stopped, for all that anybody was told.
+    stopped_at: Option<String>,
+    /// What the workflow was begun with.
+    from: Option<From>,
+    /// The master is not the first one.
+    restarted: bool,
+    /// How often a master had deployed when the newest one began.
+    deployed: u64,
+    /// A master has come to its end without a store, and then died: the next one may have begun anew.
+    unsaved: bool,
     quiet: u64,
     moves: u64,
     over: bool,
@@ -109,7 +129,8 @@ impl Scene {
         let disk = Disk::new(dice.apart());
         let store = format!("chaos-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         replace_in_memory(&store, Some(Arc::new(disk.clone())));
-        let shared = Shared { job: plan.job, book: Book::default(), trap: Arc::default(), read: Arc::default() };
+        let (job, book, second) = (plan.job, Book::default(), Book::default());
+        let shared = Shared { job, book, second, trap: Arc::default(), read: Arc::default() };
         let coming = plan.faults.iter().copied().collect();
         Scene {
             plan,
@@ -125,6 +146,12 @@ impl Scene {
             coming,
             since: None,
             faults: BTreeMap::new(),
+            asked: Vec::new(),
+            stopped_at: None,
+            from: None,
+            restarted: false,
+            deployed: 0,
+            unsaved: false,
             quiet: 0,
             moves: 0,
             over: false,
@@ -133,6 +160,8 @@ impl Scene {
 
     fn settings(&self, name: &str) -> NodeSettings {
         let checkpoints = Checkpoints {
+            // Soon, so that it comes to that where a link is slow.
+            unaligned_after: Some(Duration::from_millis(self.plan.interval / 4)),
             interval: Duration::from_millis(self.plan.interval),
             store: format!("memory://{}", self.store),
             kept: self.plan.kept,
@@ -163,13 +192,18 @@ impl Scene {
         Host::start(self.settings(&name), Arc::new(self.shared.clone()), Life::Worker(options))
     }
 
-    fn master(&self) -> Host {
+    /// A master; one that goes on calls those that are there or will be.
+    fn master(&self, go_on: bool) -> Host {
+        let comes = |worker: &usize| {
+            let is_called = |(_, later): &(u64, Later)| matches!(later, Later::Back(other) if other == worker);
+            self.hosts.get(*worker).is_some_and(Option::is_some) || self.later.iter().any(is_called)
+        };
         let options = MasterOptions {
-            workers: (0..self.plan.workers).map(|worker| address(&name(Some(worker)))).collect(),
+            workers: (0..self.plan.workers).filter(comes).map(|worker| address(&name(Some(worker)))).collect(),
             deploy: Some(("chaos".to_owned(), Vec::new())),
             stop_with_workers: false,
-            from: None,
-            go_on: false,
+            from: self.from.clone(),
+            go_on,
             recovery_wait: Duration::from_millis(self.plan.recovery_wait),
         };
         Host::start(self.settings("m"), Arc::new(self.shared.clone()), Life::Master(options))
@@ -179,13 +213,23 @@ impl Scene {
         self.hosts = (0..self.plan.workers).map(|worker| Some(self.worker(worker, None))).collect();
         self.steps(50);
         self.hosts.iter_mut().flatten().for_each(Host::rests);
-        self.hosts.push(Some(self.master()));
-        let master = self.hosts.len() - 1;
+        self.hosts.push(Some(self.master(false)));
+        let master = self.plan.workers;
         let outcome = loop {
             self.step();
+            self.hear();
             let outcome = self.hosts[master].as_ref().and_then(|host| host.outcome.borrow_mut().take());
-            if let Some(outcome) = outcome {
-                break outcome;
+            match outcome {
+                Some(Err(error)) if self.is_worth_another_try(&error) => self.restart_master(RETRY),
+                // Or the one after it has gone on, because it had died before its end.
+                Some(Ok(())) if self.stopped_at.is_some() && self.log.completed() == 0 => {
+                    self.log.line("it goes on from the savepoint");
+                    let what = self.stopped_at.take();
+                    self.from = what.map(|what| From { what, drop_unfit: false });
+                    self.restart_master(RETRY);
+                }
+                Some(outcome) => break outcome,
+                None => {}
             }
             if self.now > LIMIT {
                 return Err(format!("it is not over after {LIMIT} ms"));
@@ -200,15 +244,61 @@ impl Scene {
                 Extent::Any
             }
             Err(error) => return Err(format!("it fails: {error}")),
+            // A master that is stopped before it goes on drains nothing.
+            Ok(()) if self.has_happened(&["stop"]) && self.deployed == self.log.deployed() => Extent::Any,
             Ok(()) if self.has_happened(&["stop"]) => Extent::Prefix,
             Ok(()) => Extent::All,
         };
-        self.shared.book.check(&self.shared.job, extent)?;
+        if !self.unsaved {
+            self.shared.book.check(&self.shared.job, extent)?;
+            if self.shared.job.twice {
+                self.shared.second.check_numbers(self.shared.job.count, extent)?;
+            }
+        }
         self.end(master)
+    }
+
+    /// Whether somebody who has started a master again does it once more.
+    fn is_worth_another_try(&self, error: &NodeFailure) -> bool {
+        let text = error.to_string();
+        let is_of_store = ["cannot be read", "cannot be used"].iter().any(|part| text.contains(part));
+        match error {
+            NodeFailure::Unreachable(_) | NodeFailure::NameTaken(_) => self.restarted,
+            _ => self.restarted && is_of_store && self.has_happened(&["failing store"]),
+        }
+    }
+
+    /// The master dies, or has ended; another one comes, which goes on with what that had not ended.
+    fn restart_master(&mut self, back: u64) {
+        self.hosts[self.plan.workers] = None;
+        (self.restarted, self.deployed) = (true, self.log.deployed());
+        self.asked.clear();
+        // It had come to its end, perhaps without a store, and the next one has to begin anew.
+        self.unsaved |= self.log.completed() > 0 && self.has_happened(&["failing store", "full store"]);
+        self.in_a_while(back, Later::Master);
+    }
+
+    /// Takes what the master answers.
+    fn hear(&mut self) {
+        for (mut answer, stop) in std::mem::take(&mut self.asked) {
+            match answer.try_recv() {
+                Ok(reply) => {
+                    self.log.line(&format!("it answers {reply:?}"));
+                    if let (Reply::Saved { savepoint }, true) = (reply, stop) {
+                        self.stopped_at = Some(savepoint);
+                    }
+                }
+                Err(TryRecvError::Empty) => self.asked.push((answer, stop)),
+                Err(TryRecvError::Closed) => {}
+            }
+        }
     }
 
     /// Everything is well again; nothing is left.
     fn end(&mut self, master: usize) -> Result<(), String> {
+        // Who cannot write its journal deletes nothing that it names.
+        let is_noted = self.disk.paths().iter().any(|path| path.starts_with("journal/"));
+        let failed = self.disk.is_failing() || (is_noted && self.has_happened(&["failing store", "full store"]));
         self.coming.clear();
         self.over = true;
         self.network.heal_all();
@@ -223,10 +313,17 @@ impl Scene {
         if let Some(left) = self.hosts[..master].iter().flatten().find_map(Host::left) {
             return Err(left);
         }
-        // A worker that does not know that it is over may save what it keeps for a while.
+        // A worker that does not know that it is over may save what it keeps for a while; and what could not be deleted
+        // stays, as the master has said.
         let mut paths = self.disk.paths();
         let may_be_late = self.has_happened(&["freeze", "partition"]);
-        paths.retain(|path| !may_be_late || path.contains("/manifests/"));
+        paths.retain(|path| !failed && (!may_be_late || path.contains("/manifests/")));
+        // A master that is stopped before it goes on leaves all to the next one.
+        paths.retain(|_| !(self.restarted && self.has_happened(&["stop"])));
+        // What has failed may be gone on with.
+        paths.retain(|_| !self.has_happened(&["unsaved end"]));
+        // A savepoint stays until somebody deletes it.
+        paths.retain(|path| path.starts_with("journal/") || !self.has_happened(&["savepoint", "stop at savepoint"]));
         if paths.is_empty() { Ok(()) } else { Err(format!("in the store are left: {paths:?}")) }
     }
 
@@ -347,6 +444,17 @@ impl Scene {
                 let host = self.worker(joined, Some("m"));
                 self.hosts.push(Some(host));
             }
+            Fault::Master { back } => {
+                if self.hosts[self.plan.workers].take().is_none() {
+                    return false;
+                }
+                self.network.kill("m");
+                self.restart_master(back);
+            }
+            Fault::Savepoint { stop } => {
+                let Some(Some(master)) = self.hosts.get(self.plan.workers) else { return false };
+                self.asked.push((master.savepoint(stop), stop));
+            }
             Fault::Stop => {
                 if let Some(Some(master)) = self.hosts.get(self.plan.workers) {
                     master.stopper.stop();
@@ -373,6 +481,10 @@ impl Scene {
             Later::Calm => self.network.latency(Duration::from_micros(100)..=Duration::from_millis(self.plan.latency)),
             Later::Fast => self.disk.takes(Duration::from_millis(3)),
             Later::Works => self.disk.fails(None),
+            Later::Master => {
+                let master = self.plan.workers;
+                self.hosts[master] = Some(self.master(true));
+            }
         }
     }
 }

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::bench::{BARRIER, channel, flights, peer, seen};
+use super::bench::{BARRIER, channel, peer};
+use super::saved::{flights, seen};
 use super::*;
 
-fn saves(channels: usize) -> Kind {
+pub(super) fn saves(channels: usize) -> Kind {
     Kind { checkpoints: true, ..plain(channels, 1) }
 }
 
-fn say(label: u64) -> Emission {
+pub(super) fn say(label: u64) -> Emission {
     Emission { to: 0, count: 1, label }
 }
 
-fn started(kind: Kind) -> Bench {
+pub(super) fn started(kind: Kind) -> Bench {
     let bench = Bench::new(kind);
     bench.open();
     bench.worker.send(Message::Start);
@@ -152,6 +153,24 @@ fn what_a_peer_sends_behind_its_barrier_waits_for_the_own_one() {
     bench.listen_until(|bench| bench.got[0].len() == 4 && !bench.saved.is_empty());
     assert_eq!(bench.got[0], [1, 3, BARRIER + 1, 2]);
     assert_eq!((seen(&bench.saved[0]), flights(&bench.saved[0])), (vec![1, 3], Vec::new()));
+}
+
+/// The peer has come to the next checkpoint already, because the first one was given up.
+#[test]
+fn what_a_peer_sends_between_two_barriers_belongs_to_the_second_checkpoint() {
+    let mut bench = started(Kind { peers: true, ..saves(1) });
+    bench.bar(peer(1), 1);
+    bench.send_over(peer(1), say(1));
+    bench.bar(peer(1), 2);
+    bench.send_over(peer(1), say(2));
+    bench.bar(channel(0), 1);
+    bench.bar(peer(0), 1);
+    bench.bar(channel(0), 2);
+    bench.bar(peer(0), 2);
+    bench.listen_until(|bench| bench.got[0].len() == 4 && bench.saved.len() == 2);
+    assert_eq!(bench.got[0], [BARRIER + 1, 1, BARRIER + 2, 2]);
+    assert_eq!((seen(&bench.saved[0]), flights(&bench.saved[0])), (Vec::new(), Vec::new()));
+    assert_eq!((seen(&bench.saved[1]), flights(&bench.saved[1])), (vec![1], Vec::new()));
 }
 
 /// Others may have been told to start before it. What was under way to it when it was saved comes before what they send

@@ -7,15 +7,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::*;
+use super::saved::inherited;
 use crate::actor::{self, Executor};
 use crate::codec::CodecError;
 use crate::id::{Part, VertexId};
 use crate::runtime::flow::Way;
 use crate::runtime::plan::Outline;
+use crate::runtime::window::Window;
 use crate::runtime::wiring::Meters;
 use crate::workflow::{
     Cluster, Deployment, Failure, Flush, Gate, Grown, Messages, NodeInfo, Post, Progress, Pull, Rescale, Result, Role,
-    Saving, Snapshot, StageFactory, Survey, WorkerInfo, Workers, load,
+    Saving, Snapshot, StageFactory, Survey, WorkerInfo, Workers,
 };
 
 /// The vertex that the worker sends to.
@@ -63,9 +65,9 @@ impl Scripted {
 }
 
 /// What travels to the worker: what it is to emit; and, between peers, to be sent on.
-type Told = Messages<(usize, usize, u64)>;
+pub(super) type Told = Messages<(usize, usize, u64)>;
 
-fn told(emission: Emission) -> Box<dyn Batch> {
+pub(super) fn told(emission: Emission) -> Box<dyn Batch> {
     Box::new(Messages(vec![(emission.to, emission.count, emission.label)]))
 }
 
@@ -232,23 +234,6 @@ pub(super) fn peer(index: u32) -> Channel {
     Channel { from: WorkerId { vertex: VertexId(1), index }, link: 0 }
 }
 
-/// What had been handled when this was saved.
-pub(super) fn seen(saved: &WorkerSnapshot) -> Vec<u64> {
-    let whole = saved.parts.iter().find(|(_, part, _)| matches!(part, Part::Whole(_)));
-    load(&mut whole.expect("it is saved").2.as_slice()).expect("a list")
-}
-
-/// What was under way from peers, with the number of each.
-pub(super) fn flights(saved: &WorkerSnapshot) -> Vec<(u32, u64)> {
-    let flight = |(_, part, bytes): &(VertexId, Part, Vec<u8>)| {
-        let Part::Flight { from, .. } = part else { return None };
-        let mut batch = Told::decode(bytes, None).expect("a batch");
-        let told = batch.as_any_mut().downcast_mut::<Told>().expect("what was told");
-        Some((from.index, told.0[0].2))
-    };
-    saved.parts.iter().filter_map(flight).collect()
-}
-
 /// The test's side of a worker.
 pub(super) struct Bench {
     pub(super) worker: Mailbox,
@@ -267,6 +252,7 @@ pub(super) struct Bench {
     /// What it has saved.
     pub(super) saved: Vec<WorkerSnapshot>,
     checkpoints: bool,
+    hurry: Arc<AtomicU64>,
     pub(super) done: bool,
     /// The peer, which is the test, sends no more.
     peer_drained: bool,
@@ -275,7 +261,7 @@ pub(super) struct Bench {
     /// Batches sent as a peer.
     sent_as_peer: u64,
     /// What it gives back to.
-    window: Arc<Window>,
+    pub(super) window: Arc<Window>,
     ears: Vec<Mailbox>,
     _executor: Executor,
 }
@@ -292,6 +278,7 @@ impl Bench {
         let (events, saves) = (tell.clone(), tell.clone());
         let info = WorkerInfo { node: NodeId::LOCAL, role: Role::WORKER };
         let workers = if kind.peers && kind.checkpoints { vec![info; 2] } else { Vec::new() };
+        let hurry = Arc::default();
         let arguments = Arguments {
             id,
             stage: PlannedStage {
@@ -309,6 +296,7 @@ impl Bench {
             waiting: Arc::clone(&waiting),
             save: Arc::new(move |saved| drop(saves.try_send(Heard::Saved(saved)))),
             checkpoints: kind.checkpoints,
+            hurry: Arc::clone(&hurry),
         };
         let receivers = kind.receivers;
         let start = executor.run(async move {
@@ -329,6 +317,7 @@ impl Bench {
         let stage = Scripted { out, peers, seen, more, pulls, at_end, calls: Arc::clone(&calls) };
         *recipe.stage.lock().expect("no panic") = Some(Box::new(stage));
         let roster = Arc::new(Roster {
+            dead_letters: None,
             outline: Arc::new(Outline::default()),
             ways: BTreeMap::new(),
             meters: Meters::default(),
@@ -348,6 +337,7 @@ impl Bench {
             held: Vec::new(),
             saved: Vec::new(),
             checkpoints: kind.checkpoints,
+            hurry,
             done: false,
             peer_drained: false,
             drained: None,
@@ -375,6 +365,11 @@ impl Bench {
 
     pub(super) fn bar(&self, from: Channel, checkpoint: u64) {
         self.worker.send(Message::Barrier { checkpoint, from });
+    }
+
+    pub(super) fn hurry(&self, checkpoint: u64) {
+        self.hurry.store(checkpoint, Ordering::Release);
+        self.worker.send(Message::Hurry);
     }
 
     pub(super) fn end(&self, from: Channel) {
@@ -477,17 +472,6 @@ impl Bench {
             std::thread::yield_now();
         }
     }
-}
-
-fn inherited(id: WorkerId, flights: &[Emission]) -> Option<(u64, Arc<BTreeMap<WorkerId, Inheritance>>)> {
-    let flight = |(number, emission): (u32, &Emission)| {
-        let mut bytes = Vec::new();
-        told(*emission).encode(&mut bytes).expect("a batch");
-        (Part::Flight { from: peer(1).from, link: 0, number }, bytes.into())
-    };
-    let parts: BTreeMap<Part, Bytes> = (0..).zip(flights).map(flight).collect();
-    let inheritance = Inheritance { parts: [(id.vertex, parts)].into(), ..Inheritance::default() };
-    (!flights.is_empty()).then(|| (3, Arc::new([(id, inheritance)].into())))
 }
 
 impl Drop for Bench {

@@ -2,6 +2,8 @@
 
 mod alignment;
 mod bench;
+mod hurry;
+mod saved;
 
 use std::time::Duration;
 

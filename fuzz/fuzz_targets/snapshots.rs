@@ -1,0 +1,5 @@
+//! See `skitter::fuzz`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| skitter::fuzz::run("snapshots", bytes));
