@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -68,6 +69,15 @@ pub struct Reception {
     opened: Instant,
     /// Until when nobody is accepted.
     pause: Option<Instant>,
+    door: Arc<Door>,
+}
+
+/// Who is just coming in.
+#[derive(Default)]
+struct Door {
+    closed: AtomicBool,
+    /// How many have been admitted, and know it or will, whose handshakes have not ended.
+    between: AtomicUsize,
 }
 
 impl Reception {
@@ -93,6 +103,7 @@ impl Reception {
             turned_away: VecDeque::new(),
             opened: Instant::now(),
             pause: None,
+            door: Arc::default(),
         }
     }
 
@@ -136,6 +147,18 @@ impl Reception {
         }
     }
 
+    /// Lets nobody in any more, and gives those that have been admitted by now: they count on this node already. None
+    /// when there are no more of them; it waits no longer than for a handshake.
+    pub async fn last(&mut self) -> Option<Session> {
+        self.door.closed.store(true, Ordering::Relaxed);
+        while self.door.between.load(Ordering::Relaxed) > 0 {
+            if let Ok(session) = self.strangers.next().await?.2 {
+                return Some(session);
+            }
+        }
+        None
+    }
+
     /// Begins handshakes with those that need not wait any longer, and turns away those that have waited in vain. Who
     /// came last is first: those before it may have gone by now, and should it be a node, it waits the least. Gives
     /// when the next one may begin, or has to go.
@@ -174,12 +197,19 @@ impl Reception {
         let (stop, stopped) = oneshot::channel();
         self.stops.push_back(stop);
         let (cookie, identity, admit) = (self.cookie.clone(), (self.identity)(), Arc::clone(&self.admit));
+        let door = Arc::clone(&self.door);
         self.strangers.push(Box::pin(async move {
             let stranger = |refusal| Stranger { address, refusal };
-            let mut proved = false;
+            let (mut proved, mut admitted) = (false, 0);
             let admit = |peer: &Identity, purpose: &Purpose| {
                 proved = true;
-                admit(peer, purpose)
+                if door.closed.load(Ordering::Relaxed) {
+                    return Err(Refusal::new(Reason::NotConnected, "this node is about to end"));
+                }
+                admit(peer, purpose)?;
+                admitted = 1;
+                door.between.fetch_add(admitted, Ordering::Relaxed);
+                Ok(())
             };
             let done = tokio::select! {
                 biased;
@@ -189,6 +219,7 @@ impl Reception {
                     Err(stranger(Refusal::new(Reason::NotConnected, detail)))
                 }
             };
+            door.between.fetch_sub(admitted, Ordering::Relaxed);
             (address.ip().into(), proved, done)
         }));
     }

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::{NodeFailure, NodeSettings};
+use crate::actor::{self, Task};
 use crate::id::NodeAddress;
 use crate::net::mapper::{self, Lease};
 use crate::net::{
@@ -97,28 +98,60 @@ impl Endpoint {
         net::dial(transport, (&address.host, port), &self.cookie, &self.identity(), purpose, expect).await
     }
 
-    /// Takes connections in, and gives on those that are admitted. Never ends by itself.
-    pub async fn serve(self: Arc<Self>, listener: Box<dyn Listener>, admit: Admit, sessions: mpsc::Sender<Session>) {
-        let own = Arc::clone(&self);
+    /// Takes connections in, and gives on those that are admitted, until it is closed.
+    pub fn serve(self: &Arc<Self>, listener: Box<dyn Listener>, admit: Admit, sessions: mpsc::Sender<Session>) -> Open {
+        let own = Arc::clone(self);
         let admit = move |peer: &Identity, purpose: &Purpose| admit(peer, purpose);
         let mut reception = Reception::new(listener, self.cookie.clone(), move || own.identity(), admit);
-        let (opened, mut digest) = (Instant::now(), Digest::default());
-        loop {
-            let due = digest.due().map(|due| opened + due);
+        let (close, closed) = oneshot::channel();
+        let serving = actor::task(async move {
             tokio::select! {
                 biased;
-                () = sleep_until(due.unwrap_or(opened)), if due.is_some() => {
-                    digest.take(opened.elapsed()).into_iter().for_each(say);
-                }
-                next = reception.next() => match next {
-                    Ok(session) => {
-                        if sessions.send(session).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(stranger) => digest.add(stranger, opened.elapsed()).into_iter().for_each(say),
-                },
+                _ = closed => {}
+                () = receive(&mut reception, &sessions) => return,
             }
+            while let Some(session) = reception.last().await
+                && sessions.send(session).await.is_ok()
+            {}
+        });
+        Open { close, serving }
+    }
+}
+
+/// A node that takes connections in; it stops at once when this is dropped.
+pub struct Open {
+    close: oneshot::Sender<()>,
+    serving: Task,
+}
+
+impl Open {
+    /// Lets nobody in any more. Who has been admitted by then, and counts on this node, has been given on when this
+    /// returns.
+    pub async fn close(self) {
+        // It has ended where nobody takes sessions.
+        let _ = self.close.send(());
+        self.serving.ended().await;
+    }
+}
+
+/// Gives on who comes, and says who was refused.
+async fn receive(reception: &mut Reception, sessions: &mpsc::Sender<Session>) {
+    let (opened, mut digest) = (Instant::now(), Digest::default());
+    loop {
+        let due = digest.due().map(|due| opened + due);
+        tokio::select! {
+            biased;
+            () = sleep_until(due.unwrap_or(opened)), if due.is_some() => {
+                digest.take(opened.elapsed()).into_iter().for_each(say);
+            }
+            next = reception.next() => match next {
+                Ok(session) => {
+                    if sessions.send(session).await.is_err() {
+                        return;
+                    }
+                }
+                Err(stranger) => digest.add(stranger, opened.elapsed()).into_iter().for_each(say),
+            },
         }
     }
 }

@@ -15,7 +15,7 @@ use super::console::wire::{NodeStatus, Reply, Request};
 use super::console::{Asked, answer, failed, refused};
 use super::control::{Neighbour, ToMaster, ToWorker};
 use super::deployments::{Built, Deployments, Next};
-use super::endpoint::{Admit, Endpoint, Presence};
+use super::endpoint::{Admit, Endpoint, Open, Presence};
 use super::journal::Journal;
 use super::link::{Heard, Link};
 use super::local::Watch;
@@ -166,6 +166,8 @@ struct Master {
     /// Where sessions with workers go that are called again.
     come: mpsc::Sender<Session>,
     sessions: mpsc::Receiver<Session>,
+    /// Where workers come in by themselves; none before, and when it ends.
+    open: Option<Open>,
     /// None if no checkpoints are taken.
     journal: Option<Journal>,
     /// Workers that are gone and are called until they are back, by their names.
@@ -194,6 +196,7 @@ impl Master {
             wanted,
             come,
             sessions,
+            open: None,
             journal: None,
             calling: BTreeMap::new(),
         }
@@ -208,8 +211,7 @@ impl Master {
         watch: Option<Watch<'_>>,
     ) -> Result<(), NodeFailure> {
         let Presence { listener, lease } = presence;
-        let (endpoint, admit, come) = (Arc::clone(&self.endpoint), self.admit(), self.come.clone());
-        let _serving = actor::task(async move { endpoint.serve(listener, admit, come).await });
+        self.open = Some(self.endpoint.serve(listener, self.admit(), self.come.clone()));
         let _known = actor::task(async move { events::name_lost(&lease.run().await.detail) });
         let connected = tokio::select! {
             biased;
@@ -464,18 +466,16 @@ impl Master {
 
     async fn tell_all(&mut self, last: &ToWorker) {
         let told = async {
-            loop {
-                // Those that have been let in, and not met yet, count on this node already.
-                while let Ok(session) = self.sessions.try_recv() {
-                    // Who is refused is told so by the end of the connection.
-                    let _ = self.meet(session);
-                }
-                let workers = std::mem::take(&mut self.workers);
-                if workers.is_empty() {
-                    return;
-                }
-                join_all(workers.into_values().map(|worker| worker.link.part(last))).await;
+            if let Some(open) = self.open.take() {
+                open.close().await;
             }
+            // Those that have been let in, and not met yet, count on this node already.
+            while let Ok(session) = self.sessions.try_recv() {
+                // Who is refused is told so by the end of the connection.
+                let _ = self.meet(session);
+            }
+            let workers = std::mem::take(&mut self.workers);
+            join_all(workers.into_values().map(|worker| worker.link.part(last))).await;
         };
         let _ = timeout(FAREWELL, told).await;
     }

@@ -104,10 +104,6 @@ impl Seat {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_promised(&self) -> bool {
-        matches!(&*self.lock(), Taken::Promised(since, _) if since.elapsed() < HANDSHAKE_TIMEOUT)
-    }
-
     fn promise(&self, master: &Identity) -> Result<(), Refusal> {
         let mut taken = self.lock();
         let other = match &*taken {
@@ -187,8 +183,8 @@ impl Worker {
     ) -> Result<(), NodeFailure> {
         let Presence { listener, lease } = presence;
         let (come, mut sessions) = mpsc::channel(QUEUE);
-        let (endpoint, admit, dialled) = (Arc::clone(&self.endpoint), self.admit(), come.clone());
-        let _serving = actor::task(async move { endpoint.serve(listener, admit, come).await });
+        let dialled = come.clone();
+        let open = self.endpoint.serve(listener, self.admit(), come);
         let _known = actor::task(async move { events::name_lost(&lease.run().await.detail) });
         let mut joining = self.join(dialled.clone());
         let mut tick = interval(LOOK);
@@ -201,8 +197,11 @@ impl Worker {
                 biased;
                 signal = signals.first() => {
                     events::stopping(&signal.to_string());
-                    // A master that was let in a moment ago is told goodbye too.
-                    let _ = timeout(FAREWELL, self.welcome(&mut sessions)).await;
+                    let _ = timeout(FAREWELL, open.close()).await;
+                    // A master that was let in a moment ago, and counts on this node already, is told goodbye too.
+                    while let Ok(session) = sessions.try_recv() {
+                        self.meet(session);
+                    }
                     self.leave().await;
                     return Ok(());
                 }
@@ -421,19 +420,6 @@ impl Worker {
         self.membership = Membership::new(SILENCE);
         self.endpoint.renew();
         *self.seat.lock() = Taken::Free;
-    }
-
-    /// Meets who has been let in, or is just being: they count on this node already.
-    async fn welcome(&mut self, sessions: &mut mpsc::Receiver<Session>) {
-        while self.master.is_none() {
-            let session = match sessions.try_recv() {
-                Ok(session) => Some(session),
-                Err(_) if self.seat.is_promised() => sessions.recv().await,
-                Err(_) => None,
-            };
-            let Some(session) = session else { return };
-            self.meet(session);
-        }
     }
 
     async fn leave(&mut self) {

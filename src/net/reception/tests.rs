@@ -221,3 +221,27 @@ async fn a_shortage_passes() {
     assert!(dialled.is_ok() && received.is_ok());
     assert!(start.elapsed() >= ACCEPT_PAUSE * 3);
 }
+
+/// Whoever has been told that it is welcome has a session, however the end falls; who comes later has none.
+#[tokio::test(start_paused = true)]
+async fn who_has_been_admitted_is_given_on_at_the_end() {
+    let (mut came, mut never) = (0, 0);
+    for delay in 0..200 {
+        let network = Simulated::new(delay);
+        let listener = network.host("there").listen(([0; 4], 4000).into()).await.expect("a free port");
+        let (mut reception, here) = (reception(listener), network.host("here"));
+        let (cookie, master) = (cookie("secret"), master());
+        let dialled = dial(&*here, ("there", 4000), &cookie, &master, Purpose::Control, Mode::Worker);
+        let served = async {
+            let next = timeout(Duration::from_micros(100 * delay), reception.next()).await;
+            let last = if next.is_err() { reception.last().await } else { None };
+            drop(reception);
+            (next.is_ok(), last.is_some())
+        };
+        let (dialled, (early, last)) = tokio::join!(dialled, served);
+        assert_eq!(early || last, dialled.is_ok(), "{delay}");
+        came += usize::from(early || last);
+        never += usize::from(!early && !last);
+    }
+    assert!(came > 0 && never > 0, "{came} {never}");
+}
