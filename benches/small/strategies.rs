@@ -36,6 +36,8 @@ impl<M: Record> Post for Recycle<M> {
         0
     }
 
+    fn advance(&mut self, _worker: usize, _watermark: skitter::workflow::Watermark) {}
+
     fn joined(&mut self, workers: usize) {
         self.0.resize_with(workers, || None);
     }

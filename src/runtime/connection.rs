@@ -21,7 +21,7 @@ use super::worker::{Channel, Credit, Message, Parcel};
 use crate::codec::{CodecError, StableBuildHasher};
 use crate::id::WorkerId;
 use crate::net::{BoxReader, BoxWriter};
-use crate::workflow::Batch;
+use crate::workflow::{Batch, Watermark};
 
 /// Most batches that may be under way from a sender to a receiver on another node: 2 MiB with full batches. With a
 /// quarter of it two nodes of one core each waited for each other a fifth of their time.
@@ -164,6 +164,11 @@ impl Connection {
     /// Says that what has been sent over a link so far belongs to a checkpoint, and the rest does not.
     pub fn send_barrier(&self, header: Header, checkpoint: u64) {
         self.send(header, &checkpoint.to_le_bytes());
+    }
+
+    /// Says how far time has come over a link. The sender has credit for it, as for a batch.
+    pub fn send_watermark(&self, header: Header, watermark: Watermark) {
+        self.send(header, &watermark.to_bytes());
     }
 
     fn send_credit(&self, header: Header, batches: usize) {
@@ -368,12 +373,15 @@ impl Reader {
         if self.connection.credits.load(Ordering::Acquire) > links.len() * MOST_CREDITS {
             return Err(violation("more batches than it has taken credit for", header));
         }
-        mailbox.send(Message::Batch {
-            parcel: Parcel::Sealed(frame),
-            credit: Credit::Remote(returns),
-            from: Channel { from: header.from, link: header.link },
-            peer: header.kind == Kind::PeerBatch,
-        });
+        let (credit, from) = (Credit::Remote(returns), Channel { from: header.from, link: header.link });
+        if header.kind == Kind::Watermark {
+            let watermark = Watermark::from_bytes(&frame);
+            let watermark = watermark.ok_or_else(|| violation("a watermark of no time", header))?;
+            mailbox.send(Message::Watermark { watermark, credit, from });
+            return Ok(());
+        }
+        let peer = header.kind == Kind::PeerBatch;
+        mailbox.send(Message::Batch { parcel: Parcel::Sealed(frame), credit, from, peer });
         Ok(())
     }
 }

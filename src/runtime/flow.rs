@@ -11,7 +11,7 @@ use super::wire::{Header, Kind};
 use super::worker::{Channel, Credit, Message, Parcel};
 use crate::actor::{self, ActorRef};
 use crate::id::{VertexId, WorkerId};
-use crate::workflow::{Batch, Error, Post};
+use crate::workflow::{Batch, Error, Post, Watermark};
 
 /// Batches that may wait for credit in one worker before the operation that emits them is made to wait, too. A worker
 /// that is short of credit is given nothing more to do, so this is only reached by an operation that emits very many
@@ -60,6 +60,8 @@ pub enum Way {
 /// What waits to leave over a link.
 enum Waiting {
     Batch(Box<dyn Batch>),
+    /// Needs credit, as a batch does, so that no more of them are under way than the receiver handles.
+    Watermark(Watermark),
     /// Behind the batches before it; it needs no credit.
     Barrier(u64),
 }
@@ -76,7 +78,7 @@ struct Link {
 }
 
 impl Link {
-    /// Sends what waits, as far as there is credit; returns how many batches left.
+    /// Sends what waits, as far as there is credit; returns how many batches and watermarks left.
     fn pump(&mut self, from: WorkerId, fault: &mut Option<Error>) -> usize {
         let mut left = 0;
         loop {
@@ -86,11 +88,16 @@ impl Link {
                     self.send_barrier(from, checkpoint);
                     continue;
                 }
-                Some(Waiting::Batch(batch)) if self.window.try_take() => batch,
-                Some(batch) => {
-                    self.waiting.push_front(batch);
+                Some(waiting) if !self.window.try_take() => {
+                    self.waiting.push_front(waiting);
                     break;
                 }
+                Some(Waiting::Watermark(watermark)) => {
+                    left += 1;
+                    self.send_watermark(from, watermark);
+                    continue;
+                }
+                Some(Waiting::Batch(batch)) => batch,
             };
             left += 1;
             match &self.to {
@@ -134,6 +141,19 @@ impl Link {
         }
     }
 
+    fn send_watermark(&self, from: WorkerId, watermark: Watermark) {
+        match &self.to {
+            Way::Here(mailbox) => {
+                let (credit, from) = (Credit::Local(Arc::clone(&self.window)), self.channel(from));
+                mailbox.send(Message::Watermark { watermark, credit, from });
+            }
+            Way::There(connection, to) => {
+                let header = Header { kind: Kind::Watermark, to: *to, from, link: self.number };
+                connection.send_watermark(header, watermark);
+            }
+        }
+    }
+
     /// Tells the receiver that no more will come.
     fn end(&self, from: WorkerId) {
         match &self.to {
@@ -148,7 +168,7 @@ impl Link {
 #[derive(Default)]
 struct Links {
     links: Vec<Link>,
-    /// Batches that wait for credit, over all links.
+    /// Batches and watermarks that wait for credit, over all links.
     waiting: usize,
     /// Batches for workers of the same vertex, ever.
     to_peers: u64,
@@ -278,6 +298,19 @@ impl Post for Route {
         }
     }
 
+    fn advance(&mut self, worker: usize, watermark: Watermark) {
+        let mut links = self.flow.lock();
+        let Links { links: all, waiting, fault, .. } = &mut *links;
+        let link = &mut all[self.links[worker]];
+        if let Some(Waiting::Watermark(last)) = link.waiting.back_mut() {
+            *last = watermark;
+            return;
+        }
+        link.waiting.push_back(Waiting::Watermark(watermark));
+        *waiting += 1;
+        *waiting -= link.pump(self.flow.from, fault);
+    }
+
     fn spare(&mut self, worker: usize) -> Option<Box<dyn Batch>> {
         self.flow.lock().links[self.links[worker]].window.spare()
     }
@@ -310,7 +343,7 @@ fn wait_for_credit(link: &mut Link, flow: &Flow, fault: &mut Option<Error>) -> u
             if flow.is_given_up() {
                 // Nobody will ask for them.
                 let all = link.waiting.drain(..);
-                return all.filter(|waiting| matches!(waiting, Waiting::Batch(_))).count();
+                return all.filter(|waiting| !matches!(waiting, Waiting::Barrier(_))).count();
             }
             link.window.wait(LOOK_UP);
         }

@@ -10,7 +10,7 @@ use super::wire::{Header, Kind, MAX_FRAME, TooLong, frames, read_barrier, read_c
 use crate::codec::{Record, decode_batch};
 use crate::id::{Part, VertexId};
 use crate::state::{Manifest, SnapshotWriter, contents, read_section, with_sum, with_sums};
-use crate::workflow::{KeyedTable, Rescale, Saved, VertexInfo, VertexKind};
+use crate::workflow::{KeyedTable, Rescale, Saved, VertexInfo, VertexKind, Watermark};
 
 /// A node hears anything over a connection of a deployment.
 ///
@@ -34,6 +34,7 @@ pub fn frames_of(bytes: &[u8]) {
             }
             Kind::Credit => drop(read_credit(body)),
             Kind::Barrier => drop(read_barrier(body)),
+            Kind::Watermark => drop(Watermark::from_bytes(body)),
             Kind::End => {}
         }
     }

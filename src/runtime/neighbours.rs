@@ -63,7 +63,7 @@ impl Neighbours {
             let Some((receivers, count)) = links.get(&from.vertex) else { return false };
             let is_peer = from.vertex == to.vertex;
             let fits = match kind {
-                Kind::Batch | Kind::End => !is_peer,
+                Kind::Batch | Kind::Watermark | Kind::End => !is_peer,
                 Kind::PeerBatch => is_peer && peers.contains(&to.vertex),
                 Kind::Barrier => !is_peer || peers.contains(&to.vertex),
                 Kind::Credit => false,

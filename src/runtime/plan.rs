@@ -21,6 +21,8 @@ pub struct PlannedStage {
     pub channels: usize,
     /// Whether something in it may wait for the outside.
     pub blocks: bool,
+    /// Whether somebody in the workflow says how far time has come.
+    pub timed: bool,
 }
 
 impl std::fmt::Debug for PlannedStage {
@@ -113,6 +115,7 @@ impl Plan {
         for (vertex, offset, factory) in workflow.stages() {
             plan.add(vertex, offset, factory, &deploy)?;
         }
+        plan.check_time(workflow)?;
         let Plan { outline, stages } = &mut plan;
         for (from, to) in outline.links.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to))) {
             let senders = outline.workers.get(from).map_or(0, |workers| workers.len());
@@ -122,6 +125,22 @@ impl Plan {
             }
         }
         Ok(plan)
+    }
+
+    /// Lets all stages know whether there is time in the workflow.
+    fn check_time(&mut self, workflow: &Workflow) -> Result<()> {
+        let timed = self.stages.values().any(|stage| stage.timed);
+        self.stages.values_mut().for_each(|stage| stage.timed = timed);
+        for (_, offset, factory) in workflow.stages() {
+            let mut survey = Survey::new(offset);
+            factory.survey(&mut survey);
+            if let Some(vertex) = survey.needs_time.filter(|_| !timed) {
+                let reason = "it waits for event time, and nothing in the workflow says how far that has come; put \
+                              `.watermarks(…)` behind the sources";
+                return Err(refuse(&self.outline.vertices[vertex.0 as usize], reason.to_owned()));
+            }
+        }
+        Ok(())
     }
 
     fn add(
@@ -157,6 +176,7 @@ impl Plan {
             workers,
             channels: usize::from(factory.origin() == Origin::Listen),
             blocks: survey.blocks,
+            timed: survey.keeps_time,
         };
         stages.insert(vertex, stage);
         Ok(())

@@ -3,11 +3,11 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | the length of the rest, little-endian, at most [`MAX_FRAME`] |
-//! | 1 | the kind: 0 batch, 1 batch between workers of one vertex, 2 credit, 3 end, 4 barrier |
+//! | 1 | the kind: 0 batch, 1 batch between workers of one vertex, 2 credit, 3 end, 4 barrier, 5 watermark |
 //! | 8 | the worker that it is for: vertex and number, four bytes each, little-endian, as all that follows |
 //! | 8 | the worker that it is from |
 //! | 4 | the number of the link among those of the worker that sends batches over it |
-//! | | a batch: as [`encode_batch`](crate::codec::encode_batch) writes it; credit: how many batches, four bytes; barrier: the checkpoint, eight |
+//! | | a batch: as [`encode_batch`](crate::codec::encode_batch) writes it; credit: how many batches, four bytes; barrier: the checkpoint, eight; watermark: the time, eight |
 //!
 //! The version of these bytes is that of the handshake, [`PROTOCOL`](crate::net::PROTOCOL).
 
@@ -32,6 +32,7 @@ pub enum Kind {
     Credit,
     End,
     Barrier,
+    Watermark,
 }
 
 /// What stands before the body of a frame.
@@ -83,6 +84,7 @@ impl Header {
             Kind::Credit => 2,
             Kind::End => 3,
             Kind::Barrier => 4,
+            Kind::Watermark => 5,
         });
         for worker in [self.to, self.from] {
             out.extend_from_slice(&worker.vertex.0.to_le_bytes());
@@ -100,6 +102,7 @@ impl Header {
             2 => Kind::Credit,
             3 => Kind::End,
             4 => Kind::Barrier,
+            5 => Kind::Watermark,
             _ => return None,
         };
         let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
@@ -162,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused() {
         assert_eq!(Header::read(&[0; HEADER - 1]), None);
-        assert_eq!(Header::read(&[5; HEADER]), None);
+        assert_eq!(Header::read(&[6; HEADER]), None);
         assert_eq!(read_credit(&[1, 2, 3]), None);
         let claim = (MAX_FRAME as u32 + 1).to_le_bytes();
         assert!(frames().decode(&mut BytesMut::from(&claim[..])).is_err());

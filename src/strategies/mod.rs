@@ -43,6 +43,16 @@ macro_rules! keeps_operation_state {
         ) -> Result<()> {
             worker.operation.commit(state, commit)
         }
+
+        fn advance<E: Emit<O::Out>>(
+            &self,
+            worker: &WorkerContext<'_, O>,
+            state: &mut Self::State,
+            time: crate::workflow::Timestamp,
+            emit: &mut E,
+        ) -> Result<()> {
+            worker.operation.advance(state, time, emit)
+        }
     };
 }
 

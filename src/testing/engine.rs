@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::network::{CREDITS, Network, SimulatedWiring};
+use super::network::{CREDITS, Network, Sent, SimulatedWiring};
 use crate::id::VertexId;
 use crate::workflow::{
-    Cluster, Commit, Error, Failure, Flush, Meter, NodeInfo, Opening, Origin, Pull, Result, Stage, StageFactory,
+    Clock, Cluster, Commit, Error, Failure, Flush, Meter, NodeInfo, Opening, Origin, Pull, Result, Stage, StageFactory,
     Workers, Workflow,
 };
 
@@ -67,6 +67,8 @@ pub(super) struct Worker {
     pub phase: Phase,
     /// When a source is to be asked for records; never, if it has ended or is none.
     ask: Option<Duration>,
+    /// The watermarks of the channels before it, by their numbers.
+    clock: Clock<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -178,7 +180,7 @@ impl Engine {
         };
         let stage = placed.factory.open(&mut Opening::new(&mut wiring, placed.offset)).map_err(reason)?;
         let ask = (placed.factory.origin() == Origin::Produce).then_some(self.now);
-        self.workers.push(Worker { vertex, index, stage, phase: Phase::Running, ask });
+        self.workers.push(Worker { vertex, index, stage, phase: Phase::Running, ask, clock: Clock::default() });
         Ok(())
     }
 
@@ -243,20 +245,20 @@ impl Engine {
         // By vertex: whether workers may still send to each other.
         let mut talks = vec![false; self.vertices.len()];
         for channel in channels.iter() {
-            let waits = !channel.batches.is_empty();
+            let waits = !channel.sent.is_empty();
             if channel.peers {
                 talks[vertex_of(channel.to)] |= waits;
                 continue;
             }
             awaits[channel.to] |= waits || channel.from.is_some_and(|w| self.workers[w].phase != Phase::Finished);
             if let Some(from) = channel.from {
-                blocked[from] |= channel.batches.len() > CREDITS;
+                blocked[from] |= channel.sent.len() > CREDITS;
             }
         }
         for worker in self.workers.iter().filter(|worker| worker.phase == Phase::Running) {
             talks[worker.vertex] |= self.vertices[worker.vertex].factory.peers();
         }
-        let receive = channels.iter().enumerate().filter(|(_, channel)| !channel.batches.is_empty());
+        let receive = channels.iter().enumerate().filter(|(_, channel)| !channel.sent.is_empty());
         let mut actions: Vec<Action> =
             receive.filter(|(_, channel)| !blocked[channel.to]).map(|(number, _)| Action::Receive(number)).collect();
         for (place, worker) in self.workers.iter().enumerate().filter(|(place, _)| !blocked[*place]) {
@@ -313,7 +315,7 @@ impl Engine {
         self.now += pause.mul_f64(dice.below(1000) as f64 / 1000.0);
         if dice.one_in(8) {
             let worker = dice.below(self.workers.len());
-            let busy = self.network.lock().iter().any(|channel| channel.to == worker && !channel.batches.is_empty());
+            let busy = self.network.lock().iter().any(|channel| channel.to == worker && !channel.sent.is_empty());
             return Step::Flush(worker, !busy && dice.one_in(2));
         }
         let quick: Vec<&Action> = actions.iter().filter(|action| !self.is_slow(action)).collect();
@@ -352,13 +354,37 @@ impl Engine {
         }
     }
 
+    /// How many channels before a worker may still bring something; those that are empty and whose sender has finished
+    /// are forgotten.
+    fn open_channels(&mut self, to: usize) -> usize {
+        let channels = self.network.lock();
+        let mut open = 0;
+        for (number, channel) in channels.iter().enumerate().filter(|(_, channel)| channel.to == to && !channel.peers) {
+            if channel.sent.is_empty() && channel.from.is_none_or(|from| self.workers[from].phase == Phase::Finished) {
+                self.workers[to].clock.ended(number, usize::MAX);
+            } else {
+                open += 1;
+            }
+        }
+        open
+    }
+
     fn receive(&mut self, number: usize) -> Result<()> {
-        let (batch, from, to, peers) = {
+        let (sent, from, to, peers) = {
             let mut channels = self.network.lock();
             let channel = &mut channels[number];
-            (channel.batches.pop_front(), channel.from, channel.to, channel.peers)
+            (channel.sent.pop_front(), channel.from, channel.to, channel.peers)
         };
-        let Some(mut batch) = batch else { return Ok(()) };
+        let mut batch = match sent {
+            None => return Ok(()),
+            Some(Sent::Watermark(watermark)) => {
+                let open = self.open_channels(to);
+                let worker = &mut self.workers[to];
+                let news = worker.clock.set(number, watermark, open);
+                return news.map_or(Ok(()), |news| worker.stage.advance(news).map_err(reason));
+            }
+            Some(Sent::Batch(batch)) => batch,
+        };
         let node = |place: usize| {
             let worker = &self.workers[place];
             self.vertices[worker.vertex].workers[worker.index].node

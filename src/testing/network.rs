@@ -4,11 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::{NodeId, VertexId};
-use crate::workflow::{Batch, Gate, Meter, Post, Saved, Wiring, Workers};
+use crate::workflow::{Batch, Gate, Meter, Post, Saved, Watermark, Wiring, Workers};
 
 /// Batches that may be under way in a channel; a sender that has more for it is given nothing to do meanwhile. As many
 /// as in the runtime.
 pub(super) const CREDITS: usize = 4;
+
+/// What is under way in a channel.
+pub(super) enum Sent {
+    Batch(Box<dyn Batch>),
+    Watermark(Watermark),
+}
 
 /// The way from one worker to another: first in, first out.
 pub(super) struct Channel {
@@ -19,7 +25,7 @@ pub(super) struct Channel {
     /// Whether both are workers of one vertex.
     pub peers: bool,
     /// What is under way.
-    pub batches: VecDeque<Box<dyn Batch>>,
+    pub sent: VecDeque<Sent>,
     /// Empty batches to be filled again.
     pub spares: Vec<Box<dyn Batch>>,
     /// How many messages have been put in.
@@ -50,7 +56,7 @@ impl Network {
             from,
             to,
             peers,
-            batches: VecDeque::new(),
+            sent: VecDeque::new(),
             spares: Vec::new(),
             posted: 0,
         }));
@@ -86,7 +92,15 @@ impl Post for Line {
     fn post(&mut self, worker: usize, batch: Box<dyn Batch>) {
         let channel = &mut self.network.lock()[self.channels[worker]];
         channel.posted += batch.len() as u64;
-        channel.batches.push_back(batch);
+        channel.sent.push_back(Sent::Batch(batch));
+    }
+
+    fn advance(&mut self, worker: usize, watermark: Watermark) {
+        let channel = &mut self.network.lock()[self.channels[worker]];
+        match channel.sent.back_mut() {
+            Some(Sent::Watermark(last)) => *last = watermark,
+            _ => channel.sent.push_back(Sent::Watermark(watermark)),
+        }
     }
 
     fn spare(&mut self, worker: usize) -> Option<Box<dyn Batch>> {
@@ -94,7 +108,7 @@ impl Post for Line {
     }
 
     fn load(&self, worker: usize) -> usize {
-        self.network.lock()[self.channels[worker]].batches.len()
+        self.network.lock()[self.channels[worker]].sent.len()
     }
 
     fn joined(&mut self, workers: usize) {

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use super::failure::Failure;
 use super::{
     Commit, Emit, Error, Flush, Graph, Grown, InPort, Meter, Operation, OutPort, Post, Result, Saved, Snapshot,
-    Tolerance, Workers,
+    Tolerance, Watermark, Workers,
 };
 use crate::id::{NodeId, VertexId};
 
@@ -152,6 +152,12 @@ pub trait Outlet<T>: Emit<T> + Send + 'static {
     /// When an operation fails to flush.
     fn flush(&mut self, due: Flush) -> Result<(), Failure>;
 
+    /// Time has come so far behind all that was emitted.
+    ///
+    /// # Errors
+    /// When an operation fails on it.
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure>;
+
     /// Further workers have joined vertices, some of which it may send to.
     fn joined(&mut self, grown: &Grown);
 
@@ -254,6 +260,10 @@ pub struct Survey {
     pub receivers: Vec<VertexId>,
     /// Whether an operation in the worker may wait for something outside.
     pub blocks: bool,
+    /// Whether an operation in the worker says how far time has come.
+    pub keeps_time: bool,
+    /// A vertex in the worker that waits for time to come.
+    pub needs_time: Option<VertexId>,
 }
 
 impl Survey {
@@ -262,10 +272,18 @@ impl Survey {
         Survey { offset, ..Survey::default() }
     }
 
-    /// Counts a vertex that runs in the same worker, and whether its operation may wait.
-    pub(super) fn fuse(&mut self, vertex: VertexId, blocks: bool) {
+    /// Counts a vertex that runs in the same worker.
+    pub(super) fn fuse(&mut self, vertex: VertexId) {
         self.fused.push(VertexId(vertex.0 + self.offset));
-        self.blocks |= blocks;
+    }
+
+    /// Counts what an operation in the worker may do.
+    pub(super) fn operation<O: Operation>(&mut self, vertex: VertexId) {
+        self.blocks |= O::BLOCKS;
+        self.keeps_time |= O::KEEPS_TIME;
+        if O::NEEDS_TIME {
+            self.needs_time.get_or_insert(VertexId(vertex.0 + self.offset));
+        }
     }
 
     /// Counts a link to a vertex.
@@ -399,6 +417,10 @@ where
         self.next.flush(due)
     }
 
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        self.next.advance(watermark)
+    }
+
     fn joined(&mut self, grown: &Grown) {
         self.next.joined(grown);
     }
@@ -445,6 +467,10 @@ impl<T: 'static> Outlet<T> for Discard {
     }
 
     fn flush(&mut self, _due: Flush) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn advance(&mut self, _watermark: Watermark) -> Result<(), Failure> {
         Ok(())
     }
 

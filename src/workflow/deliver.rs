@@ -1,13 +1,20 @@
 //! From a worker to the vertices behind it: the sender's half of a strategy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
 use super::tolerance::{Guarded, Watch};
-use super::{Commit, Emit, Flush, Grown, LinkContext, Operation, Outbox, Result, Snapshot, Strategy, Workers};
+use super::{
+    Commit, Emit, Flush, Grown, LinkContext, Operation, Outbox, Result, Snapshot, Strategy, Watermark, Workers,
+};
 use crate::id::{NodeId, VertexId};
+
+/// How often receivers are told how far time has come while the sender is busy: so seldom that a strategy that keeps
+/// records back, and has to let go of them before, loses little by it.
+const BUSY_TIME: Duration = Duration::from_millis(10);
 
 /// Recipe: the sender's half of a vertex with workers of its own.
 pub struct Deliver<S, O> {
@@ -51,7 +58,20 @@ impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
         let sender = self.strategy.sender(&link);
         std::mem::forget(blame);
         let strategy = self.strategy.clone();
-        Ok(Delivery { vertex, strategy, operation, workers, port: self.port, node, sender_index, sender, outbox })
+        Ok(Delivery {
+            vertex,
+            strategy,
+            operation,
+            workers,
+            port: self.port,
+            node,
+            sender_index,
+            sender,
+            outbox,
+            time: None,
+            told: None,
+            told_at: Duration::ZERO,
+        })
     }
 
     fn open_tolerant(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Outlet<O::In>>> {
@@ -81,6 +101,10 @@ pub struct Delivery<S: Strategy<O>, O: Operation> {
     port: usize,
     node: NodeId,
     sender_index: usize,
+    /// How far time has come, what the receivers have been told of it, and when.
+    time: Option<Watermark>,
+    told: Option<Watermark>,
+    told_at: Duration,
 }
 
 macro_rules! link {
@@ -104,16 +128,44 @@ impl<S: Strategy<O>, O: Operation> Emit<O::In> for Delivery<S, O> {
     }
 }
 
+impl<S: Strategy<O>, O: Operation> Delivery<S, O> {
+    /// Whether the receivers are to be told how far time has come.
+    fn is_to_tell(&mut self, due: Flush) -> bool {
+        if self.time == self.told {
+            return false;
+        }
+        match due {
+            Flush::Busy { now } if now < self.told_at + BUSY_TIME => return false,
+            Flush::Busy { now } | Flush::Idle { now } => self.told_at = now,
+            Flush::Barrier => {}
+            // They hear of the end.
+            Flush::End => return false,
+        }
+        true
+    }
+}
+
 impl<S: Strategy<O>, O: Operation> Outlet<O::In> for Delivery<S, O> {
     fn settle(&mut self, _records: u64) -> Result<(), Failure> {
         Ok(())
     }
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
+        let tells = self.is_to_tell(due);
         let blame = Blame(self.vertex);
-        self.strategy.flush(link!(self), &mut self.sender, &mut self.outbox, due);
+        let let_go = if tells { Flush::Barrier } else { due };
+        self.strategy.flush(link!(self), &mut self.sender, &mut self.outbox, let_go);
         std::mem::forget(blame);
         self.outbox.flush();
+        if tells && let Some(time) = self.time {
+            self.outbox.advance(time);
+            self.told = self.time;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        self.time = Some(watermark);
         Ok(())
     }
 
@@ -121,6 +173,8 @@ impl<S: Strategy<O>, O: Operation> Outlet<O::In> for Delivery<S, O> {
         let Some(workers) = grown.get(&self.vertex) else { return };
         self.workers = Arc::clone(workers);
         self.outbox.joined(workers.len());
+        // Those who have joined have not been told.
+        self.told = None;
         let blame = Blame(self.vertex);
         self.strategy.on_workers_joined(link!(self), &mut self.sender);
         std::mem::forget(blame);

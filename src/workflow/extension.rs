@@ -3,7 +3,7 @@
 use super::operation::Progress;
 use super::{
     Cluster, Commit, Deployment, Emit, Flush, Intake, LinkContext, NodeInfo, Operation, Origin, Outbox, Pull, Rescale,
-    Result, Saved, Saving, Snapshot, Strategy, WorkerContext, Workers,
+    Result, Saved, Saving, Snapshot, Strategy, Timestamp, WorkerContext, Workers,
 };
 
 type Message<S, O> = <S as Strategy<O>>::Message;
@@ -168,6 +168,20 @@ pub trait Extension<O: Operation>: Clone + Send + Sync + 'static {
         self.base().settle(worker, state, emit, peers, due)
     }
 
+    /// See [`Strategy::advance`].
+    ///
+    /// # Errors
+    /// As there.
+    fn advance<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut State<Self::Base, O>,
+        time: Timestamp,
+        emit: &mut E,
+    ) -> Result<()> {
+        self.base().advance(worker, state, time, emit)
+    }
+
     /// See [`Strategy::drain`].
     ///
     /// # Errors
@@ -311,6 +325,16 @@ impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
         due: Flush,
     ) -> Result<()> {
         self.0.settle(worker, state, emit, peers, due)
+    }
+
+    fn advance<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        time: Timestamp,
+        emit: &mut E,
+    ) -> Result<()> {
+        self.0.advance(worker, state, time, emit)
     }
 
     fn drain(

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::chain::{Chain, Downstream, Opening, Outlet, Survey};
 use super::failure::Failure;
-use super::{Commit, Emit, Flush, Graph, Grown, OutPort, Result, Snapshot, batch_capacity};
+use super::{Commit, Emit, Flush, Graph, Grown, OutPort, Result, Snapshot, Watermark, batch_capacity};
 use crate::id::VertexId;
 
 /// A recipe with its type erased.
@@ -21,6 +21,7 @@ trait BatchOutlet<T>: Send {
     fn take(&mut self, records: &mut Vec<T>);
     fn settle(&mut self) -> Result<(), Failure>;
     fn flush(&mut self, due: Flush) -> Result<(), Failure>;
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure>;
     fn joined(&mut self, grown: &Grown);
     fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure>;
     fn commit(&mut self, commit: Commit) -> Result<(), Failure>;
@@ -92,7 +93,7 @@ impl<T: Clone + Send + 'static> Downstream<T> for Fork<T> {
 
     fn survey(&self, survey: &mut Survey) {
         if let Some(vertex) = self.vertex {
-            survey.fuse(vertex, false);
+            survey.fuse(vertex);
         }
         self.branches.survey(survey, self.shift);
     }
@@ -148,6 +149,10 @@ impl<T: Clone + Send + 'static> Outlet<T> for ForkOutlet<T> {
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
         self.branches.iter_mut().try_for_each(|branch| branch.flush(due))
+    }
+
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        self.branches.iter_mut().try_for_each(|branch| branch.advance(watermark))
     }
 
     fn joined(&mut self, grown: &Grown) {
@@ -244,6 +249,10 @@ impl<O: Send + 'static> Outlet<O> for SplitOutlet<O> {
         self.branches.iter_mut().try_for_each(|branch| branch.flush(due))
     }
 
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        self.branches.iter_mut().try_for_each(|branch| branch.advance(watermark))
+    }
+
     fn joined(&mut self, grown: &Grown) {
         self.branches.iter_mut().for_each(|branch| branch.joined(grown));
     }
@@ -296,6 +305,10 @@ impl<T, N: Outlet<T>> BatchOutlet<T> for WholeOutlet<N> {
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
         self.next.flush(due)
+    }
+
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        self.next.advance(watermark)
     }
 
     fn joined(&mut self, grown: &Grown) {
@@ -362,6 +375,10 @@ impl<O: Send, P: OutPort<O>, N: Outlet<P::Record>> BatchOutlet<O> for OfPortOutl
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
         self.next.flush(due)
+    }
+
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        self.next.advance(watermark)
     }
 
     fn joined(&mut self, grown: &Grown) {

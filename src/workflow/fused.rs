@@ -7,7 +7,7 @@ use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
 use super::tolerance::{Guarded, Watch};
-use super::{Commit, Emit, Error, Flush, Grown, Meter, React, Result, Snapshot};
+use super::{Commit, Emit, Error, Flush, Grown, Meter, React, Result, Snapshot, Watermark};
 use crate::id::VertexId;
 
 /// How often an operation flushes while its worker is busy: soon enough for somebody who watches, seldom enough
@@ -49,7 +49,8 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
     }
 
     fn survey(&self, survey: &mut Survey) {
-        survey.fuse(self.vertex, O::BLOCKS);
+        survey.fuse(self.vertex);
+        survey.operation::<O>(self.vertex);
         self.down.survey(survey);
     }
 }
@@ -76,6 +77,7 @@ impl<O: React, D> Fused<O, D> {
             emitted: 0,
             error: None,
             flushed: Duration::ZERO,
+            told: None,
             vertex,
             meter: opening.meter(self.vertex),
         })
@@ -91,6 +93,8 @@ pub struct FusedOutlet<O: React, N, const COUNTS: bool = false> {
     emitted: u64,
     error: Option<Error>,
     flushed: Duration,
+    /// How far it has said that time has come.
+    told: Option<Watermark>,
     vertex: VertexId,
     meter: Arc<Meter>,
 }
@@ -157,7 +161,35 @@ impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Outlet<O::In> for FusedOut
             std::mem::forget(blame);
             flushed.map_err(|error| self.fail(error))?;
         }
+        if O::KEEPS_TIME {
+            let blame = Blame(self.vertex);
+            let watermark = self.operation.watermark(&mut self.state, due);
+            std::mem::forget(blame);
+            if watermark != self.told
+                && let Some(watermark) = watermark
+            {
+                self.told = Some(watermark);
+                self.next.advance(watermark)?;
+            }
+        }
         self.next.flush(due)
+    }
+
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        if O::KEEPS_TIME {
+            return Ok(());
+        }
+        if let Watermark::At(time) = watermark {
+            let blame = Blame(self.vertex);
+            let mut emitted = 0;
+            let mut next = Counted { next: &mut self.next, count: &mut emitted };
+            let advanced = self.operation.advance(&mut self.state, time, &mut next);
+            std::mem::forget(blame);
+            self.meter.add(0, emitted);
+            advanced.map_err(|error| self.fail(error))?;
+            self.next.settle(emitted)?;
+        }
+        self.next.advance(watermark)
     }
 
     fn joined(&mut self, grown: &Grown) {

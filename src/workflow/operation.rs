@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, KeyedTable, Result, Saved, Snapshot};
+use super::{Commit, Flush, KeyedTable, Result, Saved, Snapshot, Timestamp, Watermark};
 use crate::codec::{Record, stable_hash};
 
 /// Where an operation puts the records that it produces.
@@ -59,6 +59,13 @@ pub trait Operation: Clone + Send + Sync + 'static {
     /// keep others from running meanwhile; that costs a few microseconds a batch.
     const BLOCKS: bool = false;
 
+    /// Whether it says how far time has come ([`React::watermark`]). It then runs chained, and what comes from before
+    /// it does not count any more.
+    const KEEPS_TIME: bool = false;
+    /// Whether it waits for time to come ([`React::advance`]): a workflow in which nobody says how far that has come is
+    /// refused.
+    const NEEDS_TIME: bool = false;
+
     /// Prepares the operation on a node: called once on each node, before any of its workers starts, on the value that
     /// those workers then share by cloning. The place to load a model or to open a pool, behind an `Arc`.
     ///
@@ -106,6 +113,28 @@ pub trait React: Operation {
     fn finish<E: Emit<Self::Out>>(&self, state: &mut Self::State, emit: &mut E) -> Result<()> {
         let _ = (state, emit);
         Ok(())
+    }
+
+    /// Time has come to `time`: no record that is still to come has an earlier one, as far as watermarks can tell. What
+    /// is emitted here is before that watermark for those behind, and may have earlier times. `time` ascends, but in a
+    /// worker that goes on with a checkpoint it may begin again before what the state has seen.
+    ///
+    /// Not called at the end ([`finish`](React::finish) is), nor where no operation
+    /// [keeps time](Operation::KEEPS_TIME), nor by strategies that keep a state for each key, or none, nor by such whose
+    /// workers send to each other.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn advance<E: Emit<Self::Out>>(&self, state: &mut Self::State, time: Timestamp, emit: &mut E) -> Result<()> {
+        let _ = (state, time, emit);
+        Ok(())
+    }
+
+    /// How far time has come behind all that it has emitted; none if it knows nothing yet. Asked before that leaves the
+    /// worker, about every millisecond and when there is nothing to do, where it [keeps time](Operation::KEEPS_TIME).
+    fn watermark(&self, state: &mut Self::State, due: Flush) -> Option<Watermark> {
+        let _ = (state, due);
+        None
     }
 
     /// Called when the worker has nothing to do, and about ten times a second while it is busy, so that what the

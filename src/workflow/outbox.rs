@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::Watermark;
 use super::batch::{Batch, Filling, Messages, batch_capacity};
 use crate::codec::Record;
 
@@ -16,6 +17,8 @@ pub trait Post: Send {
     fn load(&self, worker: usize) -> usize;
     /// The vertex has got further workers, and has so many now; they are behind those that it had.
     fn joined(&mut self, workers: usize);
+    /// Tells a worker how far time has come, behind the batches before. A later one may replace one that waits.
+    fn advance(&mut self, worker: usize, watermark: Watermark);
 }
 
 /// Where a strategy puts messages for workers of a vertex. Messages to one worker arrive in the order of sending.
@@ -81,6 +84,13 @@ impl<M: Record> Outbox<M> {
     pub fn flush(&mut self) {
         for worker in 0..self.boxes.len() {
             self.dispatch(worker);
+        }
+    }
+
+    /// Tells all workers how far time has come, behind all that has left. The runtime calls it.
+    pub(super) fn advance(&mut self, watermark: Watermark) {
+        for worker in 0..self.boxes.len() {
+            self.post.advance(worker, watermark);
         }
     }
 
@@ -193,6 +203,8 @@ mod tests {
         }
 
         fn joined(&mut self, _workers: usize) {}
+
+        fn advance(&mut self, _worker: usize, _watermark: Watermark) {}
     }
 
     fn posts<M: Record>(fill: impl FnOnce(&mut Outbox<M>)) -> Vec<(usize, usize)> {

@@ -11,7 +11,7 @@ use super::operation::Progress;
 use super::tolerance::Watch;
 use super::{
     Batch, Cluster, Commit, Deployment, Error, Flush, Gate, Grown, Intake, Messages, Meter, NodeInfo, Operation,
-    Origin, Outbox, Post, Pull, Rescale, Result, Saving, Snapshot, Strategy, WorkerContext, Workers,
+    Origin, Outbox, Post, Pull, Rescale, Result, Saving, Snapshot, Strategy, Watermark, WorkerContext, Workers,
 };
 use crate::codec::CodecError;
 use crate::id::VertexId;
@@ -70,6 +70,11 @@ pub trait Stage: Send {
     /// # Errors
     /// When an operation or the strategy fails.
     fn flush(&mut self, due: Flush) -> Result<(), Failure>;
+    /// Time has come so far behind all that has come.
+    ///
+    /// # Errors
+    /// When an operation or the strategy fails.
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure>;
     /// Saves what the worker keeps; first when everything before the checkpoint has left it, and again, with the same
     /// snapshot, until it is done.
     ///
@@ -136,7 +141,7 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
     }
 
     fn survey(&self, survey: &mut Survey) {
-        survey.blocks |= O::BLOCKS;
+        survey.operation::<O>(self.vertex);
         self.down.survey(survey);
     }
 
@@ -217,6 +222,8 @@ impl Post for Nowhere {
     }
 
     fn joined(&mut self, _workers: usize) {}
+
+    fn advance(&mut self, _worker: usize, _watermark: Watermark) {}
 }
 
 struct RunningStage<S: Strategy<O>, O: Operation, N, const TOLERANT: bool> {
@@ -315,6 +322,17 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>, const TOLERANT: bool> Stag
         }
         self.peers.flush();
         self.outlet()?.flush(due)
+    }
+
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        if S::PEERS {
+            // What is under way between them may be earlier, and nobody knows.
+            return Ok(());
+        }
+        if let Watermark::At(time) = watermark {
+            self.run(0, |strategy, worker, state, outlet, _| strategy.advance(worker, state, time, outlet))?;
+        }
+        self.outlet()?.advance(watermark)
     }
 
     fn snapshot(&mut self, snapshot: &mut Snapshot, first: bool) -> Result<Saving, Failure> {

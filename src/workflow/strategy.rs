@@ -7,7 +7,7 @@ use super::operation::Progress;
 use super::stage::StageRecipe;
 use super::{
     Cluster, Commit, Deliver, Deployment, Emit, Graph, Intake, NodeInfo, Operation, Outbox, Pull, Result, Role, Saved,
-    Saving, Snapshot, Workers,
+    Saving, Snapshot, Timestamp, Workers,
 };
 use crate::codec::{KEY_GROUPS, Record};
 use crate::id::{NodeId, VertexId};
@@ -77,7 +77,7 @@ pub enum Flush {
         /// Time since the worker started.
         now: Duration,
     },
-    /// A checkpoint: what was delivered before it must be received before it.
+    /// A checkpoint or a watermark: what was delivered before it must be received before it.
     Barrier,
     /// No more records will come.
     End,
@@ -284,6 +284,23 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Time has come to `time` in all streams before the worker; see [`React::advance`](super::React::advance). What it
+    /// keeps back it has to emit, because watermarks go on behind this. Not called with [`PEERS`](Strategy::PEERS): time
+    /// does not pass such a vertex until that ends.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn advance<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        time: Timestamp,
+        emit: &mut E,
+    ) -> Result<()> {
+        let _ = (worker, state, time, emit);
+        Ok(())
+    }
+
     /// Lets a worker emit, or send to its peers, what it has kept back, and its operation flush. Called when the worker
     /// has nothing to do and about ten times a second while it is busy.
     ///
@@ -342,6 +359,9 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
         down: D,
         graph: &Graph,
     ) {
+        if O::KEEPS_TIME {
+            graph.refuse(vertex, "it says how far time has come where the records are; leave it `Chained`");
+        }
         let operation = graph.prepared(vertex, operation);
         graph.add_stage(vertex, StageRecipe::new(vertex, self.clone(), operation.clone(), down));
         upstream.close(Deliver::new(vertex, self, operation), graph);

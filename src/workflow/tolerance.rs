@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::blame::take_blame;
 use super::chain::Outlet;
 use super::failure::Failure;
-use super::{Commit, Emit, Error, Flush, Grown, Result, Snapshot};
+use super::{Commit, Emit, Error, Flush, Grown, Result, Snapshot, Watermark};
 use crate::codec::{Record, decode};
 use crate::id::VertexId;
 
@@ -178,6 +178,10 @@ impl<T: Send + 'static, N: Outlet<T>> Outlet<T> for Guarded<T, N> {
         self.next.flush(due)
     }
 
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        self.next.advance(watermark)
+    }
+
     fn joined(&mut self, grown: &Grown) {
         self.next.joined(grown);
     }
@@ -208,6 +212,10 @@ impl<T: 'static> Outlet<T> for Box<dyn Outlet<T>> {
 
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
         (**self).flush(due)
+    }
+
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        (**self).advance(watermark)
     }
 
     fn joined(&mut self, grown: &Grown) {

@@ -353,7 +353,10 @@ impl State {
 
     /// Somebody sends, and so has been told to start: all are open, though this worker may not have been told yet.
     pub(super) fn take_up_flights_before(&mut self, message: &Message) {
-        let is_sent = matches!(message, Message::Batch { .. } | Message::End { .. } | Message::Barrier { .. });
+        let is_sent = matches!(
+            message,
+            Message::Batch { .. } | Message::Watermark { .. } | Message::End { .. } | Message::Barrier { .. }
+        );
         if is_sent && !self.flights.is_empty() {
             self.take_up_flights();
         }

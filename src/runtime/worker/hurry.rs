@@ -72,6 +72,10 @@ impl State {
                 }
                 true
             }
+            Message::Watermark { credit, from, .. } if self.is_open(*from) => {
+                let _ = std::mem::replace(credit, Credit::Given).give_back(None);
+                true
+            }
             Message::End { from } => {
                 self.close_channel(*from);
                 true

@@ -31,7 +31,7 @@ use super::progress::ProgressCell;
 use super::wiring::{Joined, Roster, Wires};
 use crate::actor::{Actor, ActorProcessingErr, ActorRef, Census, Resident};
 use crate::id::{NodeId, WorkerId};
-use crate::workflow::{Batch, Commit, Error, Opening, Origin, Stage};
+use crate::workflow::{Batch, Clock, Commit, Error, Opening, Origin, Stage, Watermark};
 
 /// What a worker is told.
 pub enum Message {
@@ -41,6 +41,8 @@ pub enum Message {
     Start,
     /// Work.
     Batch { parcel: Parcel, credit: Credit, from: Channel, peer: bool },
+    /// Time has come so far in what this channel brings.
+    Watermark { watermark: Watermark, credit: Credit, from: Channel },
     /// A sender will send no more.
     End { from: Channel },
     /// What comes over this channel from now on belongs to what follows the checkpoint.
@@ -132,6 +134,7 @@ struct State {
     spare: Option<Box<dyn Batch>>,
     phase: Phase,
     channels_left: usize,
+    clock: Clock<Channel>,
     /// What senders sent while this worker was blocked.
     aside: VecDeque<Message>,
     turn: Turn,
@@ -175,6 +178,7 @@ impl Actor for Worker {
             spare: None,
             phase: Phase::Empty,
             channels_left: arguments.stage.channels,
+            clock: Clock::default(),
             aside: VecDeque::new(),
             turn: Turn::new(now),
             stopping: false,
@@ -264,14 +268,21 @@ impl State {
                     self.process(parcel, &credit, true);
                 }
             }
-            Message::Batch { from, .. } | Message::End { from } | Message::Barrier { from, .. }
+            Message::Batch { from, .. }
+            | Message::Watermark { from, .. }
+            | Message::End { from }
+            | Message::Barrier { from, .. }
                 if self.hurries() && !self.is_peer(from) =>
             {
                 self.put_aside(message);
             }
-            Message::Batch { .. } | Message::End { .. } if self.is_blocked() => self.aside.push_back(message),
+            Message::Batch { .. } | Message::Watermark { .. } | Message::End { .. } if self.is_blocked() => {
+                self.aside.push_back(message);
+            }
             Message::Barrier { from, .. } if !self.is_peer(from) && self.is_blocked() => self.aside.push_back(message),
-            Message::Batch { .. } | Message::End { .. } | Message::Barrier { .. } => self.admit(message),
+            Message::Batch { .. } | Message::Watermark { .. } | Message::End { .. } | Message::Barrier { .. } => {
+                self.admit(message);
+            }
             Message::Trigger { checkpoint, halt } => self.trigger(checkpoint, halt),
             Message::GoOn => self.go_on(),
             Message::Suspend { checkpoint } => self.suspend(checkpoint),
@@ -290,12 +301,21 @@ impl State {
 
     /// Takes what comes over a channel, unless that is held back.
     fn admit(&mut self, message: Message) {
-        let (Message::Batch { from, .. } | Message::End { from } | Message::Barrier { from, .. }) = message else {
+        let (Message::Batch { from, .. }
+        | Message::Watermark { from, .. }
+        | Message::End { from }
+        | Message::Barrier { from, .. }) = message
+        else {
             return;
         };
         match self.hold(from, message) {
             Some(Message::Batch { parcel, credit, peer, .. }) => self.process(parcel, &credit, peer),
-            Some(Message::End { .. }) => self.channel_ended(),
+            Some(Message::Watermark { watermark, credit, from }) => {
+                let news = self.clock.set(from, watermark, self.channels_left);
+                self.advance(news);
+                credit.give_back(None);
+            }
+            Some(Message::End { from }) => self.channel_ended(from),
             Some(Message::Barrier { checkpoint, from }) => self.barrier(checkpoint, from),
             _ => {}
         }
@@ -356,6 +376,10 @@ impl State {
             return self.leave_if_empty();
         }
         self.take_up_flights();
+        if self.arguments.stage.timed && self.arguments.stage.factory.origin() != Origin::Links {
+            // A source that says nothing of time, as nobody behind it in its worker does, is not waited for.
+            self.advance(Some(Watermark::Idle));
+        }
         match self.arguments.stage.factory.origin() {
             // A vertex that nothing is linked to has no end to wait for.
             Origin::Links if self.arguments.stage.channels == 0 => self.all_ended(),
@@ -402,8 +426,19 @@ impl State {
         }
     }
 
-    fn channel_ended(&mut self) {
+    /// Tells the stage how far time has come, if there is news.
+    fn advance(&mut self, news: Option<Watermark>) {
+        if let Some(watermark) = news
+            && self.phase == Phase::Running
+        {
+            self.run(|stage| stage.advance(watermark));
+        }
+    }
+
+    fn channel_ended(&mut self, from: Channel) {
         self.channels_left = self.channels_left.saturating_sub(1);
+        let news = self.clock.ended(from, self.channels_left);
+        self.advance(news);
         self.save_if_aligned();
         if self.channels_left == 0 && self.phase == Phase::Running {
             self.all_ended();

@@ -95,6 +95,14 @@ impl Stage for Scripted {
         Ok(())
     }
 
+    fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
+        if let Watermark::At(time) = watermark {
+            self.seen.push(TIME + time as u64);
+            self.out.advance(0, watermark);
+        }
+        Ok(())
+    }
+
     fn snapshot(&mut self, snapshot: &mut Snapshot, first: bool) -> Result<Saving, Failure> {
         if first {
             snapshot.of(VertexId(1));
@@ -224,6 +232,9 @@ pub(super) struct Kind {
 /// In place of a label, with the number of a checkpoint: a barrier.
 pub(super) const BARRIER: u64 = 1 << 40;
 
+/// Added to a watermark to be told from the labels of batches.
+pub(super) const TIME: u64 = 1 << 41;
+
 /// The way in from a sender.
 pub(super) fn channel(index: u32) -> Channel {
     Channel { from: WorkerId { vertex: VertexId(0), index }, link: 0 }
@@ -288,6 +299,7 @@ impl Bench {
                 workers: workers.into(),
                 channels: kind.channels,
                 blocks: false,
+                timed: false,
             },
             flow: flow.clone(),
             progress: Arc::default(),
@@ -367,6 +379,11 @@ impl Bench {
         self.worker.send(Message::Barrier { checkpoint, from });
     }
 
+    pub(super) fn tell(&self, from: Channel, watermark: Watermark) {
+        let credit = Credit::Local(Arc::clone(&self.window));
+        self.worker.send(Message::Watermark { watermark, credit, from });
+    }
+
     pub(super) fn hurry(&self, checkpoint: u64) {
         self.hurry.store(checkpoint, Ordering::Release);
         self.worker.send(Message::Hurry);
@@ -397,6 +414,10 @@ impl Bench {
             Heard::At(at, Message::Batch { parcel: Parcel::Open(mut batch), credit: Credit::Local(window), .. }) => {
                 let labels = batch.as_any_mut().downcast_mut::<Messages<u64>>().expect("labels");
                 self.got[at].append(&mut labels.0);
+                self.held.push((at, window));
+            }
+            Heard::At(at, Message::Watermark { watermark: Watermark::At(time), credit: Credit::Local(window), .. }) => {
+                self.got[at].push(TIME + time as u64);
                 self.held.push((at, window));
             }
             Heard::At(at, Message::End { .. }) => self.ends[at] += 1,

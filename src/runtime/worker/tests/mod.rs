@@ -4,6 +4,7 @@ mod alignment;
 mod bench;
 mod hurry;
 mod saved;
+mod time;
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use proptest::prelude::*;
 use self::bench::{Bench, Emission, Kind};
 use super::*;
 use crate::runtime::window::WINDOW;
-use crate::workflow::Pull;
+use crate::workflow::{Pull, Timestamp};
 
 const NOTHING: Emission = Emission { to: 0, count: 0, label: 0 };
 
