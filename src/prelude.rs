@@ -4,7 +4,7 @@ pub use crate::Word;
 pub use crate::cli::{NoArgs, workflow};
 pub use crate::operations::{Accept, Reject, StreamSource, TcpSource, TextFiles};
 pub use crate::strategies::{
-    Broadcast, Chained, Combining, ImmutableLocal, KeyedState, PartialKey, PassiveSource, Rebalance, RoundRobin,
-    Sedentary,
+    Broadcast, Chained, Combining, Funnel, ImmutableLocal, KeyedState, PartialKey, Partitioned, PassiveSource,
+    Rebalance, RoundRobin, Sedentary,
 };
 pub use crate::workflow::{Chain, Emit, Operation, React, Result, Strategy, Stream, Workflow, WorkflowBuilder};

@@ -6,12 +6,14 @@
 //! | [`Chained`] | none of its own | the worker that has it |
 //! | [`ImmutableLocal`] | one a core, each with a state of its own that is thrown away after each record | the next one on the same node |
 //! | [`KeyedState`] | one a core | the owner of its key |
+//! | [`Partitioned`] | one a core, with one state for all of its keys | the owner of its key |
 //! | [`Combining`] | one a core | the owner of its key, many records in one message |
 //! | [`PartialKey`] | one a core | one of several candidates of its key; the owner gets the sum |
 //! | [`RoundRobin`] | one a core | the next one |
 //! | [`Rebalance`] | one a core | the one with the least to do |
 //! | [`Broadcast`] | one a core | all |
 //! | [`Sedentary`] | one | that one |
+//! | [`Funnel`] | one | that one, many records in one message |
 //! | [`StreamSource`], [`PassiveSource`] | of sources | – |
 //!
 //! When a node joins, [`RoundRobin`], [`Rebalance`] and [`ImmutableLocal`] add a worker on each of its cores, unless
@@ -77,9 +79,11 @@ macro_rules! keeps_keyed_table {
 mod broadcast;
 mod chained;
 mod combining;
+mod funnel;
 mod immutable_local;
 mod keyed_state;
 mod partial_key;
+mod partitioned;
 mod passive_source;
 mod rebalance;
 mod round_robin;
@@ -89,9 +93,11 @@ mod stream_source;
 pub use broadcast::Broadcast;
 pub use chained::Chained;
 pub use combining::Combining;
+pub use funnel::Funnel;
 pub use immutable_local::ImmutableLocal;
 pub use keyed_state::KeyedState;
 pub use partial_key::PartialKey;
+pub use partitioned::Partitioned;
 pub use passive_source::PassiveSource;
 pub use rebalance::Rebalance;
 pub use round_robin::RoundRobin;

@@ -54,7 +54,9 @@ pub use fused::Fused;
 pub use graph::{Graph, LinkInfo, VertexInfo, VertexKind};
 pub use meter::Meter;
 pub use nest::Nested;
-pub use operation::{Combine, Emit, Gather, Keyed, Operation, Passive, Progress, Pull, React, Share, Source};
+pub use operation::{
+    Combine, Emit, Gather, Gathering, Keyed, Operation, Passive, Progress, Pull, React, Share, Source,
+};
 pub use outbox::{Gate, Intake, Outbox, Post};
 pub use persist::{ByHand, Commit, Finished, Pieces, Saved, Saving, Snapshot, load, save};
 pub use port::{In, InPort, Out, OutPort};

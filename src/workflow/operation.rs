@@ -336,6 +336,33 @@ impl<O: Combine> Gather for O {
     }
 }
 
+/// An operation that keeps one state a worker, and whose records can be combined before they travel.
+#[diagnostic::on_unimplemented(
+    message = "the operation `{Self}` cannot combine records for a worker",
+    note = "implement `skitter::workflow::Gathering`, or use a strategy that sends each record"
+)]
+pub trait Gathering: React {
+    /// What records have in common that are combined.
+    type Key: Record + Hash + Eq;
+    /// Some of them in one.
+    type Partial: Record;
+
+    /// Adds a record to a partial. Called in the sender.
+    fn gather(&self, record: Self::In, partials: &mut KeyedTable<Self::Key, Self::Partial>);
+
+    /// Adds a partial to the state.
+    ///
+    /// # Errors
+    /// As [`React::react`].
+    fn merge<E: Emit<Self::Out>>(
+        &self,
+        state: &mut Self::State,
+        key: Self::Key,
+        partial: Self::Partial,
+        emit: &mut E,
+    ) -> Result<()>;
+}
+
 /// What a source says after each call of [`Source::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pull {

@@ -137,7 +137,8 @@ impl<K, V> KeyedTable<K, V> {
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+    /// All keys and values, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &(K, V)> {
         self.table.iter().chain(self.watch.iter().flat_map(|watch| watch.table().iter()))
     }
 }

@@ -1,0 +1,193 @@
+//! The general form of an operation on keys: state and timers, written by hand.
+
+mod table;
+
+use std::hash::Hash;
+
+pub use self::table::{AtKey, Entries};
+use crate::codec::{Record, stable_hash};
+use crate::strategies::Partitioned;
+use crate::workflow::{
+    Behind, ByHand, Chain, Emit, In, Keyed, Operation, Out, OutPort, React, Result, Saved, Snapshot, Stream, Timestamp,
+};
+
+/// What is done with the records of each key, with a state and with timers in event time. Behind a stream it is put by
+/// [`Stream::process`].
+///
+/// State and timers are saved with checkpoints, by key group, so that a workflow can go on with other numbers of
+/// workers: each record and each timer has its effect exactly once.
+///
+/// ```
+/// use skitter::operations::{AtKey, Process};
+/// use skitter::prelude::*;
+/// use skitter::workflow::Timestamp;
+/// use std::time::Duration;
+///
+/// /// Says of a sensor that it has been silent for a minute.
+/// #[derive(Clone)]
+/// struct Silence;
+///
+/// impl Process for Silence {
+///     type In = (u32, Timestamp);
+///     type Out = (u32, Timestamp);
+///     type Key = u32;
+///     /// When it was heard last.
+///     type State = Timestamp;
+///     const NAME: &'static str = "silence";
+///
+///     fn key(&self, (sensor, _): &(u32, Timestamp)) -> u32 { *sensor }
+///
+///     fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, (_, time): Self::In, _: &mut E) -> Result<()> {
+///         let heard = at.state().insert(time).to_owned();
+///         at.set_timer(heard + 60_000);
+///         Ok(())
+///     }
+///
+///     fn timer<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
+///         if *at.state() == Some(time - 60_000) {
+///             emit.emit((*at.key(), time));
+///             *at.state() = None;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let heard = vec![(1, 0), (2, 10_000), (1, 30_000), (2, 80_000)];
+/// let silent = skitter::testing::run(heard, |heard| {
+///     heard.watermarks(|(_, time)| *time, Duration::ZERO).process(Silence)
+/// })?;
+/// assert!(silent.contains(&(1, 90_000)) && silent.contains(&(2, 70_000)));
+/// # Ok::<(), skitter::Error>(())
+/// ```
+pub trait Process: Clone + Send + Sync + 'static {
+    /// The records it takes: of several in ports, an enum.
+    type In: Record;
+    /// The records it emits: by several out ports, an enum.
+    type Out: Send + 'static;
+    /// The key of a record.
+    type Key: Record + Hash + Eq + Clone;
+    /// What is kept for a key.
+    type State: Record;
+
+    /// The name that vertices have unless they are given another.
+    const NAME: &'static str = "process";
+    /// The names of the in ports.
+    const IN_PORTS: &'static [&'static str] = &["in"];
+    /// The names of the out ports.
+    const OUT_PORTS: &'static [&'static str] = &["out"];
+    /// Whether it waits for event time: a workflow in which nobody says how far that has come is refused.
+    const NEEDS_TIME: bool = true;
+
+    /// The key of a record; as [`Keyed::key`].
+    fn key(&self, record: &Self::In) -> Self::Key;
+
+    /// Handles a record.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, record: Self::In, emit: &mut E) -> Result<()>;
+
+    /// The time that a timer was set to has come: no record of an earlier time follows. Timers come in the order of
+    /// their times, those of one time in no order.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn timer<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
+        let _ = (at, time, emit);
+        Ok(())
+    }
+
+    /// All records have come; once for each key that has a state or timers, in no order. The default lets the timers
+    /// come that are set; those that are set now do not come.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn end<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, emit: &mut E) -> Result<()> {
+        for time in at.timers() {
+            self.timer(at, time, emit)?;
+        }
+        Ok(())
+    }
+}
+
+/// The operation that a [`Process`] is.
+#[derive(Clone, Debug)]
+pub struct Processing<P>(P);
+
+impl<P: Process> Processing<P> {
+    /// The operation.
+    pub fn new(process: P) -> Self {
+        Processing(process)
+    }
+}
+
+impl<P: Process> Operation for Processing<P> {
+    type In = P::In;
+    type Out = P::Out;
+    const NAME: &'static str = P::NAME;
+    const IN_PORTS: &'static [&'static str] = P::IN_PORTS;
+    const OUT_PORTS: &'static [&'static str] = P::OUT_PORTS;
+    const NEEDS_TIME: bool = P::NEEDS_TIME;
+}
+
+impl<P: Process> Keyed for Processing<P> {
+    type Key = P::Key;
+
+    #[inline(always)]
+    fn key(&self, record: &P::In) -> P::Key {
+        self.0.key(record)
+    }
+}
+
+impl<P: Process> React for Processing<P> {
+    type State = ByHand<Entries<P>>;
+
+    fn init(&self) -> Self::State {
+        ByHand(Entries::new())
+    }
+
+    #[inline(always)]
+    fn react<E: Emit<P::Out>>(&self, entries: &mut Self::State, record: P::In, emit: &mut E) -> Result<()> {
+        let key = self.0.key(&record);
+        entries.at(stable_hash(&key), key, |at| self.0.record(at, record, emit))
+    }
+
+    fn advance<E: Emit<P::Out>>(&self, entries: &mut Self::State, time: Timestamp, emit: &mut E) -> Result<()> {
+        entries.advance(time, |at, time| self.0.timer(at, time, emit))
+    }
+
+    fn finish<E: Emit<P::Out>>(&self, entries: &mut Self::State, emit: &mut E) -> Result<()> {
+        entries.end(|at| self.0.end(at, emit))
+    }
+
+    fn snapshot(&self, entries: &mut Self::State, snapshot: &mut Snapshot) -> Result<()> {
+        entries.snapshot(snapshot)
+    }
+
+    fn restore(&self, saved: &Saved) -> Result<Self::State> {
+        Ok(ByHand(Entries::restore(saved)?))
+    }
+}
+
+impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
+    /// Handles the records of each key with a state and timers; see [`Process`]. Distributed by [`Partitioned`].
+    pub fn process<O>(self, process: O) -> Stream<Behind<C, P, Processing<O>, Partitioned>>
+    where
+        P::Record: Record,
+        O: Process<In = P::Record>,
+    {
+        self.vertex_at::<In, Out, _, _>(Processing(process), Partitioned)
+    }
+
+    /// As [`process`](Stream::process), giving the stream of one of several out ports; the others are had by
+    /// [`ports`](Stream::ports).
+    pub fn process_to<O, OP>(self, process: O, port: OP) -> Stream<Behind<C, P, Processing<O>, Partitioned>, OP>
+    where
+        P::Record: Record,
+        O: Process<In = P::Record>,
+        OP: OutPort<O::Out>,
+    {
+        let _ = port;
+        self.vertex_at::<In, OP, _, _>(Processing(process), Partitioned)
+    }
+}
