@@ -2,8 +2,10 @@
 //! on `i` alone, so they can be made anywhere, in any order.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use skitter::workflow::Timestamp;
 
 use super::random::Random;
 
@@ -50,6 +52,15 @@ pub enum Event {
     Person(Person),
     Auction(Auction),
     Bid(Bid),
+}
+
+impl Event {
+    /// When it happened.
+    pub fn time(&self) -> Timestamp {
+        let (Event::Person(Person { time, .. }) | Event::Auction(Auction { time, .. }) | Event::Bid(Bid { time, .. })) =
+            self;
+        *time as Timestamp
+    }
 }
 
 /// 2015-07-15T00:00:00Z.
@@ -103,6 +114,11 @@ impl Events {
     pub fn new(rate: u64, group: u64) -> Events {
         let rate = rate.max(1);
         Events { delay: (1_000_000 + rate / 2) / rate, group: group.max(1) }
+    }
+
+    /// How much later than a later one an event may come.
+    pub fn disorder(&self) -> Duration {
+        Duration::from_millis((self.delay * (self.group - 1)).div_ceil(1000))
     }
 
     /// The event that is the given one in the stream, counted from 0.

@@ -3,16 +3,20 @@
 mod events;
 mod random;
 mod sellers;
+mod winners;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use skitter::clap;
 use skitter::codec::Record;
+use skitter::operations::windows::{Count, Folded, Greatest, Windowed, Windows};
 use skitter::operations::{Numbers, Paced};
 use skitter::prelude::*;
 
 use self::events::{Bid, Event, Events};
 use self::sellers::{NewAuctions, Seller};
+use self::winners::{Sale, Winners, Won};
 
 #[derive(clap::Args)]
 pub struct Nexmark {
@@ -51,6 +55,20 @@ enum Query {
     Q2,
     /// Who sells things of a category in some states?
     Q3,
+    /// What auctions of each category are won for, on average
+    Q4,
+    /// Auctions with the most bids of the last ten seconds, every two seconds
+    Q5,
+    /// What the last ten auctions of each seller were won for, on average
+    Q6,
+    /// The highest bids of each ten seconds
+    Q7,
+    /// Persons who are new and sell something at once
+    Q8,
+    /// How much bidders bid before they pause
+    Q11,
+    /// How much bidders bid in ten seconds of the clock
+    Q12,
     /// All bids, with what a table says of their auctions
     Q13,
 }
@@ -61,13 +79,19 @@ const EURO: u64 = 908;
 const SOME: u64 = 123;
 /// The rows of the table of the thirteenth query.
 const ROWS: u64 = 10_000;
+/// How many auctions of a seller the sixth query looks at.
+const RECENT: usize = 10;
+/// Events that follow each other are made by the same worker, so many of them.
+const BLOCK: u64 = 1000;
 
 pub fn nexmark(args: &Nexmark) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
     let output = args.output.as_deref();
     let made = Events::new(args.rate, args.out_of_order);
-    let places = Paced::new(Numbers::new(0..args.events), args.throttle);
+    let places = Paced::new(Numbers::in_turn(0..args.events, BLOCK), args.throttle);
     let events = workflow.source(places).map(move |place| made.event(place)).named("events");
+    let disorder = made.disorder();
+    let (two, ten) = (Duration::from_secs(2), Duration::from_secs(10));
     match args.query {
         Query::Q0 => {
             let rows =
@@ -89,6 +113,91 @@ pub fn nexmark(args: &Nexmark) -> Result<Workflow> {
             let sellers = events.flat_map(Seller::of).vertex(NewAuctions, KeyedState).named("sellers");
             answer(sellers, output);
         }
+        Query::Q4 => {
+            let won = events.watermarks(Event::time, disorder).flat_map(Sale::of).process(Winners);
+            let average = |(sum, count): &mut (u64, u64), won: Won| {
+                (*sum, *count) = (*sum + won.price, *count + 1);
+                (won.category, *sum / *count, *count)
+            };
+            final_answer(won.keyed_reduce(|won| won.category, (0, 0), average), |row| row.0, output);
+        }
+        Query::Q5 => {
+            let bids = bids(events.watermarks(Event::time, disorder)).map(|bid| (bid.auction, bid.time as i64));
+            let windows = Windows::sliding(ten, two);
+            let counts = bids.keyed_window(|(auction, _)| *auction, |(_, time)| *time, windows, Count);
+            // The counts of one window have its last time, which is in two seconds of no other.
+            let most = Greatest::by(|count: &Windowed<u64, u64>| count.value);
+            let most = counts.window(|count| count.window.last(), Windows::tumbling(two), most);
+            let rows = |most: Windowed<(), Vec<Windowed<u64, u64>>>| {
+                most.value.into_iter().map(|count| (count.window.start, count.key, count.value))
+            };
+            answer(most.flat_map(rows), output);
+        }
+        Query::Q6 => {
+            let won = events.watermarks(Event::time, disorder).flat_map(Sale::of).process(Winners);
+            let average = |recent: &mut Vec<Won>, won: Won| {
+                recent.insert(recent.partition_point(|other| *other < won), won);
+                recent.drain(..recent.len().saturating_sub(RECENT));
+                (won.seller, recent.iter().map(|won| won.price).sum::<u64>() / recent.len() as u64)
+            };
+            final_answer(won.keyed_reduce(|won| won.seller, Vec::new(), average), |row| row.0, output);
+        }
+        Query::Q7 => {
+            let bids = bids(events.watermarks(Event::time, disorder));
+            let highest = Greatest::by(|bid: &Bid| bid.price);
+            let rows = |highest: Windowed<(), Vec<Bid>>| {
+                let start = highest.window.start;
+                let row =
+                    move |Bid { auction, bidder, price, time, extra }| (start, auction, price, bidder, time, extra);
+                highest.value.into_iter().map(row)
+            };
+            answer(bids.window(|bid| bid.time as i64, Windows::tumbling(ten), highest).flat_map(rows), output);
+        }
+        Query::Q8 => {
+            let seen = |event: Event| match event {
+                Event::Person(person) => Some((person.id, person.time as i64, Some(person.name))),
+                Event::Auction(auction) => Some((auction.seller, auction.time as i64, None)),
+                Event::Bid(_) => None,
+            };
+            let both = Folded::new(
+                (None, false),
+                |(new, sells): &mut (Option<String>, bool), (_, _, name)| match name {
+                    Some(name) => *new = Some(name),
+                    None => *sells = true,
+                },
+                |(new, sells), other| (*new, *sells) = (new.take().or(other.0), *sells | other.1),
+            );
+            let rows = |both: Windowed<u64, (Option<String>, bool)>| match both.value {
+                (Some(name), true) => Some((both.key, name, both.window.start)),
+                _ => None,
+            };
+            let seen = events.watermarks(Event::time, disorder).flat_map(seen);
+            let seen = seen.keyed_window(|(id, ..)| *id, |(_, time, _)| *time, Windows::tumbling(ten), both);
+            answer(seen.flat_map(rows), output);
+        }
+        Query::Q11 => {
+            let bids = bids(events.watermarks(Event::time, disorder)).map(|bid| (bid.bidder, bid.time as i64));
+            let sessions = bids.session_window(|(bidder, _)| *bidder, |(_, time)| *time, ten, Count);
+            let row =
+                |session: Windowed<u64, u64>| (session.key, session.value, session.window.start, session.window.end);
+            answer(sessions.map(row), output);
+        }
+        Query::Q12 => {
+            let bidders = bids(events).map(|bid| bid.bidder).processing_time();
+            let counts = bidders.keyed_window(|(_, bidder)| *bidder, |(time, _)| *time, Windows::tumbling(ten), Count);
+            let counts = counts.map(|count| (count.key, count.value));
+            match output {
+                // What a window has is not the same in each run; what all have is.
+                Some(_) => {
+                    let sum = |sum: &mut u64, (bidder, count): (u64, u64)| {
+                        *sum += count;
+                        (bidder, *sum)
+                    };
+                    final_answer(counts.keyed_reduce(|(bidder, _)| *bidder, 0, sum), |row| row.0, output);
+                }
+                None => answer(counts, output),
+            }
+        }
         Query::Q13 => {
             let table: Vec<u64> = (0..ROWS).collect();
             let joined = move |Bid { auction, bidder, price, time, .. }| {
@@ -104,6 +213,18 @@ pub fn nexmark(args: &Nexmark) -> Result<Workflow> {
 fn bids(events: Stream<impl Chain<Out = Event>>) -> Stream<impl Chain<Out = Bid>> {
     let bid = |event| if let Event::Bid(bid) = event { Some(bid) } else { None };
     events.flat_map(bid).named("bids")
+}
+
+/// Of rows that replace earlier ones of their key, the last ones are written; or all are counted.
+fn final_answer<R: Record>(
+    rows: Stream<impl Chain<Out = R>>,
+    key: impl Fn(&R) -> u64 + Clone + Send + Sync + 'static,
+    output: Option<&Path>,
+) {
+    match output {
+        Some(_) => answer(rows.last_by(key), output),
+        None => answer(rows, output),
+    }
 }
 
 /// Rows are written, or counted.

@@ -62,6 +62,8 @@ pub enum Message {
     Commit(Commit),
     /// Credit has come back.
     Wake,
+    /// Time goes on, though nothing may come.
+    Tick,
     /// A source's next slice.
     Continue,
     /// A source shall end.
@@ -289,6 +291,7 @@ impl State {
             Message::Save => self.save_more(),
             Message::Commit(commit) => self.commit(commit),
             Message::Wake => self.woken(),
+            Message::Tick => self.tick(),
             Message::Stop => self.stop(),
             Message::ListenFailed(error) => self.fail(error),
             Message::Probe { round } => self.answer(round),
@@ -379,6 +382,7 @@ impl State {
         if self.arguments.stage.timed && self.arguments.stage.factory.origin() != Origin::Links {
             // A source that says nothing of time, as nobody behind it in its worker does, is not waited for.
             self.advance(Some(Watermark::Idle));
+            self.tick();
         }
         match self.arguments.stage.factory.origin() {
             // A vertex that nothing is linked to has no end to wait for.
