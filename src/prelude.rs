@@ -5,6 +5,6 @@ pub use crate::cli::{NoArgs, workflow};
 pub use crate::operations::{Accept, Reject, StreamSource, TcpSource, TextFiles};
 pub use crate::strategies::{
     Broadcast, Chained, Combining, Funnel, ImmutableLocal, KeyedState, PartialKey, Partitioned, PassiveSource,
-    Rebalance, RoundRobin, Sedentary,
+    Rebalance, RoundRobin, Sedentary, SideInput,
 };
 pub use crate::workflow::{Chain, Emit, Operation, React, Result, Strategy, Stream, Workflow, WorkflowBuilder};

@@ -11,6 +11,7 @@ mod fold;
 #[cfg(test)]
 mod gate;
 mod inspect;
+pub mod joins;
 mod keyed_combine;
 mod keyed_reduce;
 mod last;

@@ -14,6 +14,7 @@
 //! | [`Broadcast`] | one a core | all |
 //! | [`Sedentary`] | one | that one |
 //! | [`Funnel`] | one | that one, many records in one message |
+//! | [`SideInput`] | one a core | the next one; of all in ports but the first, all |
 //! | [`StreamSource`], [`PassiveSource`] | of sources | – |
 //!
 //! When a node joins, [`RoundRobin`], [`Rebalance`] and [`ImmutableLocal`] add a worker on each of its cores, unless
@@ -88,6 +89,7 @@ mod passive_source;
 mod rebalance;
 mod round_robin;
 mod sedentary;
+mod side_input;
 mod stream_source;
 
 pub use broadcast::Broadcast;
@@ -102,6 +104,7 @@ pub use passive_source::PassiveSource;
 pub use rebalance::Rebalance;
 pub use round_robin::RoundRobin;
 pub use sedentary::Sedentary;
+pub use side_input::SideInput;
 pub use stream_source::StreamSource;
 
 #[cfg(test)]

@@ -120,6 +120,34 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         Stream::new(Placed { upstream, operation, strategy, vertex }, self.graph)
     }
 
+    /// Puts an operation behind this stream, linked to its in port `IP`, and another stream, linked to `IP2`; gives the
+    /// stream of its out port `OP`.
+    #[expect(clippy::type_complexity, reason = "the type of a vertex names what is before it")]
+    pub fn vertex_of_two<IP, IP2, OP, C2, P2, O, S>(
+        self,
+        other: Stream<C2, P2>,
+        operation: O,
+        strategy: S,
+    ) -> Stream<Placed<Both<Linked<C, P, IP>, Linked<C2, P2, IP2>>, O, S>, OP>
+    where
+        C2: Chain,
+        P2: OutPort<C2::Out>,
+        O: Operation,
+        S: Strategy<O>,
+        IP: InPort<O::In, Record = P::Record>,
+        IP2: InPort<O::In, Record = P2::Record>,
+        OP: OutPort<O::Out>,
+    {
+        let vertex = self.graph.add_vertex::<O, S>(&operation);
+        self.graph.add_link(self.end(), (vertex, IP::INDEX));
+        if other.graph.holds(other.chain.vertex(), &self.graph, vertex) {
+            self.graph.add_link(other.end(), (vertex, IP2::INDEX));
+        }
+        let first = Linked { chain: self.chain, ports: PhantomData };
+        let second = Linked { chain: other.chain, ports: PhantomData };
+        Stream::new(Placed { upstream: Both(first, second), operation, strategy, vertex }, self.graph)
+    }
+
     /// Puts an operation with one in port behind this stream and another one.
     #[expect(clippy::type_complexity, reason = "the type of a vertex names what is before it")]
     pub fn vertex_of_both<C2, P2, O, S>(
@@ -134,14 +162,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         O: Operation<In = P::Record>,
         S: Strategy<O>,
     {
-        let vertex = self.graph.add_vertex::<O, S>(&operation);
-        self.graph.add_link(self.end(), (vertex, 0));
-        if other.graph.holds(other.chain.vertex(), &self.graph, vertex) {
-            self.graph.add_link(other.end(), (vertex, 0));
-        }
-        let first = Linked { chain: self.chain, ports: PhantomData };
-        let second = Linked { chain: other.chain, ports: PhantomData };
-        Stream::new(Placed { upstream: Both(first, second), operation, strategy, vertex }, self.graph)
+        self.vertex_of_two::<In, In, Out, C2, P2, O, S>(other, operation, strategy)
     }
 
     /// Ends the stream in a sink.

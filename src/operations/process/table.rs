@@ -78,6 +78,11 @@ impl<P: Process> AtKey<'_, P> {
         }
     }
 
+    /// The time of the next timer.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.entry.timers.first().copied()
+    }
+
     /// The times that timers are set to, ascending.
     pub fn timers(&self) -> Vec<Timestamp> {
         self.entry.timers.clone()
