@@ -23,40 +23,43 @@ use crate::workflow::{
 /// use skitter::workflow::Timestamp;
 /// use std::time::Duration;
 ///
-/// /// Says of a sensor that it has been silent for a minute.
+/// /// Gives orders that have not been paid within a minute.
 /// #[derive(Clone)]
-/// struct Silence;
+/// struct Unpaid;
 ///
-/// impl Process for Silence {
-///     type In = (u32, Timestamp);
-///     type Out = (u32, Timestamp);
+/// impl Process for Unpaid {
+///     /// An order or, if that is true, its payment: which one, and when.
+///     type In = (u32, Timestamp, bool);
+///     type Out = u32;
 ///     type Key = u32;
-///     /// When it was heard last.
+///     /// When it was paid.
 ///     type State = Timestamp;
-///     const NAME: &'static str = "silence";
+///     const NAME: &'static str = "unpaid";
 ///
-///     fn key(&self, (sensor, _): &(u32, Timestamp)) -> u32 { *sensor }
+///     fn key(&self, (order, ..): &Self::In) -> u32 { *order }
 ///
-///     fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, (_, time): Self::In, _: &mut E) -> Result<()> {
-///         let heard = at.state().insert(time).to_owned();
-///         at.set_timer(heard + 60_000);
+///     fn record<E: Emit<u32>>(&self, at: &mut AtKey<'_, Self>, (_, time, paid): Self::In, _: &mut E) -> Result<()> {
+///         match paid {
+///             true => *at.state() = Some(time),
+///             false => at.set_timer(time + 60_000),
+///         }
 ///         Ok(())
 ///     }
 ///
-///     fn timer<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
-///         if *at.state() == Some(time - 60_000) {
-///             emit.emit((*at.key(), time));
-///             *at.state() = None;
+///     fn timer<E: Emit<u32>>(&self, at: &mut AtKey<'_, Self>, due: Timestamp, emit: &mut E) -> Result<()> {
+///         // Others may have come that are later than this time.
+///         if at.state().take().is_none_or(|paid| paid > due) {
+///             emit.emit(*at.key());
 ///         }
 ///         Ok(())
 ///     }
 /// }
 ///
-/// let heard = vec![(1, 0), (2, 10_000), (1, 30_000), (2, 80_000)];
-/// let silent = skitter::testing::run(heard, |heard| {
-///     heard.watermarks(|(_, time)| *time, Duration::ZERO).process(Silence)
+/// let events = vec![(1, 0, false), (2, 10_000, false), (1, 30_000, true), (2, 80_000, true)];
+/// let unpaid = skitter::testing::run(events, |events| {
+///     events.watermarks(|(_, time, _)| *time, Duration::ZERO).process(Unpaid)
 /// })?;
-/// assert!(silent.contains(&(1, 90_000)) && silent.contains(&(2, 70_000)));
+/// assert_eq!(unpaid, [2]);
 /// # Ok::<(), skitter::Error>(())
 /// ```
 pub trait Process: Clone + Send + Sync + 'static {
@@ -81,7 +84,8 @@ pub trait Process: Clone + Send + Sync + 'static {
     /// The key of a record; as [`Keyed::key`].
     fn key(&self, record: &Self::In) -> Self::Key;
 
-    /// Handles a record.
+    /// Handles a record. Its time may be far ahead of those that are still to come: what has to be in order waits for a
+    /// timer.
     ///
     /// # Errors
     /// An error fails the deployment.
