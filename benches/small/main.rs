@@ -7,6 +7,7 @@
 
 mod chain;
 mod codec;
+mod event_time;
 mod hash;
 mod strategies;
 mod text;

@@ -34,8 +34,8 @@ impl Numbers {
         Numbers { range, block: None }
     }
 
-    /// The numbers of this range, of which workers take blocks of so many in turn: so that they are about equally far at
-    /// any time, as numbers that stand for events should be that follow each other in time.
+    /// The numbers of this range, of which workers take blocks of so many in turn: so that they are about equally far
+    /// at any time, as numbers that stand for events should be that follow each other in time.
     pub fn in_turn(range: Range<u64>, block: u64) -> Self {
         Numbers { range, block: Some(block.max(1)) }
     }

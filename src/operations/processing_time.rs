@@ -84,7 +84,8 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     ///
     /// let counts = skitter::testing::run(vec!['a', 'b', 'a'], |letters| {
     ///     let timed = letters.processing_time();
-    ///     timed.keyed_window(|(_, letter)| *letter, |(time, _)| *time, Windows::tumbling(Duration::from_secs(60)), Count)
+    ///     let minutes = Windows::tumbling(Duration::from_secs(60));
+    ///     timed.keyed_window(|(_, letter)| *letter, |(time, _)| *time, minutes, Count)
     /// })?;
     /// assert_eq!(counts.iter().map(|count| count.value).sum::<u64>(), 3);
     /// # Ok::<(), skitter::Error>(())

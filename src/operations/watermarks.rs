@@ -126,7 +126,8 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     ///     let timed = seconds.watermarks(|second| second * 1000, Duration::from_secs(2));
     ///     timed.window(|second| second * 1000, Windows::tumbling(Duration::from_secs(10)), Count)
     /// })?;
-    /// assert_eq!(counts.iter().map(|count| (count.window.start, count.value)).collect::<Vec<_>>(), [(0, 3), (10_000, 2)]);
+    /// let counts: Vec<_> = counts.iter().map(|count| (count.window.start, count.value)).collect();
+    /// assert_eq!(counts, [(0, 3), (10_000, 2)]);
     /// # Ok::<(), skitter::Error>(())
     /// ```
     pub fn watermarks<F>(self, time: F, late: Duration) -> Stream<Behind<C, P, Watermarks<P::Record, F>, Chained>>

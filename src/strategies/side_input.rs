@@ -5,8 +5,8 @@ use crate::workflow::{
     Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Rescale, Result, Strategy, WorkerContext,
 };
 
-/// A worker on each core; records that come by the first in port go to the workers in turn, those that come by others go
-/// to all. For a stream that is looked up in what another one says, such as a table of which each worker has a copy.
+/// A worker on each core; records that come by the first in port go to the workers in turn, those that come by others
+/// go to all. For a stream that is looked up in what another one says, such as a table of which each worker has a copy.
 ///
 /// Each worker gets what a sender sends by the other ports in the order of sending; of several senders, workers may see
 /// it in different orders. A workflow can go on with other numbers of workers if the operation saves its state by key

@@ -119,8 +119,8 @@ pub trait React: Operation {
     /// is emitted here is before that watermark for those behind, and may have earlier times. `time` ascends, but in a
     /// worker that goes on with a checkpoint it may begin again before what the state has seen.
     ///
-    /// Not called at the end ([`finish`](React::finish) is), nor where no operation
-    /// [keeps time](Operation::KEEPS_TIME), nor by strategies that keep a state for each key, or none, nor by such whose
+    /// Not called at the end ([`finish`](React::finish) is), nor where no operation [keeps
+    /// time](Operation::KEEPS_TIME), nor by strategies that keep a state for each key, or none, nor by such whose
     /// workers send to each other.
     ///
     /// # Errors

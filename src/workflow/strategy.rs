@@ -285,8 +285,8 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
     }
 
     /// Time has come to `time` in all streams before the worker; see [`React::advance`](super::React::advance). What it
-    /// keeps back it has to emit, because watermarks go on behind this. Not called with [`PEERS`](Strategy::PEERS): time
-    /// does not pass such a vertex until that ends.
+    /// keeps back it has to emit, because watermarks go on behind this. Not called with [`PEERS`](Strategy::PEERS):
+    /// time does not pass such a vertex until that ends.
     ///
     /// # Errors
     /// An error fails the deployment.

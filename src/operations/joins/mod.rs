@@ -7,8 +7,8 @@
 //! | [`window_join`](crate::workflow::Stream::window_join) | of one key and in one window |
 //! | [`lookup`](crate::workflow::Stream::lookup) | a record and what a table says of its key, which is a stream of changes |
 //!
-//! A join of two streams that are kept for a time only, each record for as long as it is worth something, is an interval
-//! join ([`Interval::within`]).
+//! A join of two streams that are kept for a time only, each record for as long as it is worth something, is an
+//! interval join ([`Interval::within`]).
 
 mod interval;
 mod keyed;

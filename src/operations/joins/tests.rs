@@ -91,7 +91,11 @@ fn oracle(
 
 proptest! {
     #[test]
-    fn an_interval_join_gives_all_that_are_near(before in 0i64..20, after in 0i64..20, kind in kind(), steps in steps()) {
+    fn an_interval_join_gives_all_that_are_near(
+        (before, after) in (0i64..20, 0i64..20),
+        kind in kind(),
+        steps in steps(),
+    ) {
         let milliseconds = |number: i64| Duration::from_millis(number as u64);
         let interval = Interval::new(milliseconds(before), milliseconds(after)).kind(kind);
         let (key, time): (fn(&Record) -> u8, fn(&Record) -> i64) = (|record| record.1, |record| record.0);

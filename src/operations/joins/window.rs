@@ -188,9 +188,9 @@ where
 }
 
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
-    /// Joins the records of this stream with those of another one that have the same key and are in the same window, and
-    /// gives them, with the window, when it ends. Needs [`watermarks`](Stream::watermarks) before it. What comes too
-    /// late leaves by port [`Late`](crate::operations::windows::Late). Distributed by [`Partitioned`].
+    /// Joins the records of this stream with those of another one that have the same key and are in the same window,
+    /// and gives them, with the window, when it ends. Needs [`watermarks`](Stream::watermarks) before it. What comes
+    /// too late leaves by port [`Late`](crate::operations::windows::Late). Distributed by [`Partitioned`].
     ///
     /// ```
     /// use skitter::operations::joins::{Joined, JoinKind};

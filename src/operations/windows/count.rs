@@ -106,13 +106,14 @@ where
 }
 
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
-    /// Aggregates `count` records of each key, in the order in which they arrive, gives key and result, and begins anew;
-    /// what is left at the end is given, too. Distributed by [`KeyedState`].
+    /// Aggregates `count` records of each key, in the order in which they arrive, gives key and result, and begins
+    /// anew; what is left at the end is given, too. Distributed by [`KeyedState`].
     ///
     /// ```
     /// use skitter::operations::windows::Collect;
     ///
-    /// let mut pairs = skitter::testing::run((0..5u64).collect(), |numbers| numbers.count_window(|_| 'n', 2, Collect))?;
+    /// let numbers = (0..5u64).collect();
+    /// let pairs = skitter::testing::run(numbers, |numbers| numbers.count_window(|_| 'n', 2, Collect))?;
     /// assert_eq!(pairs, [('n', vec![0, 1]), ('n', vec![2, 3]), ('n', vec![4])]);
     /// # Ok::<(), skitter::Error>(())
     /// ```

@@ -56,7 +56,8 @@ where
     TF: Fn(&T) -> Timestamp,
     G: Aggregate<T>,
 {
-    /// A process that aggregates the records of each key that have less than `gap` between them; a millisecond at least.
+    /// A process that aggregates the records of each key that have less than `gap` between them; a millisecond at
+    /// least.
     pub fn new(key: KF, time: TF, gap: Duration, aggregate: G) -> Self {
         SessionWindow { key, time, gap: milliseconds(gap).max(1), aggregate, types: PhantomData }
     }
@@ -165,7 +166,8 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     ///     timed.session_window(|(_, who)| *who, |(second, _)| second * 1000, Duration::from_secs(10), Count)
     /// })?;
     /// visits.sort_by_key(|visit| (visit.key, visit.window));
-    /// let of_a: Vec<_> = visits.iter().filter(|visit| visit.key == 'a').map(|visit| (visit.window.end, visit.value)).collect();
+    /// let of_a = visits.iter().filter(|visit| visit.key == 'a');
+    /// let of_a: Vec<_> = of_a.map(|visit| (visit.window.end, visit.value)).collect();
     /// assert_eq!(of_a, [(15_000, 2), (30_000, 1)]);
     /// # Ok::<(), skitter::Error>(())
     /// ```

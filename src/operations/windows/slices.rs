@@ -1,8 +1,8 @@
 //! What windows keep: values by slice first and by key second.
 //!
 //! So a window that ends is whole tables, no timer is kept for a key, and a slice that no window needs is dropped at
-//! once. Windows that overlap are merged from slices by *two stacks* (Tangwongsan, Hirzel, Schneider and Wu, 2015): sums
-//! of the older slices from each of them on, and one sum of the newer ones, so that a slice is merged about twice
+//! once. Windows that overlap are merged from slices by *two stacks* (Tangwongsan, Hirzel, Schneider and Wu, 2015):
+//! sums of the older slices from each of them on, and one sum of the newer ones, so that a slice is merged about twice
 //! however many windows it is in. Where slices have few keys in common that would take more than it saves, and windows
 //! are merged as they are.
 
@@ -262,8 +262,8 @@ impl<K: Record + Hash + Eq + Clone, A: Record + Clone> Slices<K, A> {
         Ok(())
     }
 
-    /// What was saved. Of several that knew of time, who knew least is believed: nothing that would have counted is then
-    /// late.
+    /// What was saved. Of several that knew of time, who knew least is believed: nothing that would have counted is
+    /// then late.
     pub(super) fn restore(saved: &Saved) -> Result<Self> {
         let (mut slices, mut known) = (Slices::new(), None);
         for (_, mut bytes) in saved.groups() {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Message, Phase, State};
-use crate::actor;
+use super::{Phase, State};
 use crate::runtime::coordinator::Event;
 use crate::workflow::Flush;
 
@@ -14,23 +13,7 @@ use crate::workflow::Flush;
 /// batches, at a cost of a thousand flushes a second.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How often sources look at the time of those who tell it by the clock, or wait for pauses: so often that nobody who
-/// waits for a second notices, so seldom that it costs nothing.
-const TICK: Duration = Duration::from_millis(100);
-
 impl State {
-    /// Lets those in the worker of a source say how far time has come, now and from time to time.
-    pub(super) fn tick(&mut self) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        if !self.is_blocked() {
-            self.flush_idle();
-        }
-        let own = self.own.clone();
-        actor::later(TICK, move || own.send(Message::Tick));
-    }
-
     /// Between two messages: what is kept leaves if there is nothing else to do, or if it has waited long enough.
     pub(super) fn rest(&mut self) {
         if !matches!(self.phase, Phase::Running | Phase::Draining)

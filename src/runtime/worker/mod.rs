@@ -9,6 +9,7 @@ mod flush;
 mod hurry;
 mod joining;
 mod parcel;
+mod time;
 mod turn;
 
 use std::collections::VecDeque;
@@ -278,12 +279,9 @@ impl State {
             {
                 self.put_aside(message);
             }
-            Message::Batch { .. } | Message::Watermark { .. } | Message::End { .. } if self.is_blocked() => {
-                self.aside.push_back(message);
-            }
-            Message::Barrier { from, .. } if !self.is_peer(from) && self.is_blocked() => self.aside.push_back(message),
+            Message::Barrier { from, .. } if self.is_peer(from) => self.admit(message),
             Message::Batch { .. } | Message::Watermark { .. } | Message::End { .. } | Message::Barrier { .. } => {
-                self.admit(message);
+                if self.is_blocked() { self.aside.push_back(message) } else { self.admit(message) }
             }
             Message::Trigger { checkpoint, halt } => self.trigger(checkpoint, halt),
             Message::GoOn => self.go_on(),
@@ -313,11 +311,7 @@ impl State {
         };
         match self.hold(from, message) {
             Some(Message::Batch { parcel, credit, peer, .. }) => self.process(parcel, &credit, peer),
-            Some(Message::Watermark { watermark, credit, from }) => {
-                let news = self.clock.set(from, watermark, self.channels_left);
-                self.advance(news);
-                credit.give_back(None);
-            }
+            Some(Message::Watermark { watermark, credit, from }) => self.watermark(from, watermark, &credit),
             Some(Message::End { from }) => self.channel_ended(from),
             Some(Message::Barrier { checkpoint, from }) => self.barrier(checkpoint, from),
             _ => {}
@@ -379,11 +373,7 @@ impl State {
             return self.leave_if_empty();
         }
         self.take_up_flights();
-        if self.arguments.stage.timed && self.arguments.stage.factory.origin() != Origin::Links {
-            // A source that says nothing of time, as nobody behind it in its worker does, is not waited for.
-            self.advance(Some(Watermark::Idle));
-            self.tick();
-        }
+        self.begin_time();
         match self.arguments.stage.factory.origin() {
             // A vertex that nothing is linked to has no end to wait for.
             Origin::Links if self.arguments.stage.channels == 0 => self.all_ended(),
@@ -427,15 +417,6 @@ impl State {
                 self.fail(Error::Operation(format!("a batch from `{node}` cannot be read: {error}")));
                 None
             }
-        }
-    }
-
-    /// Tells the stage how far time has come, if there is news.
-    fn advance(&mut self, news: Option<Watermark>) {
-        if let Some(watermark) = news
-            && self.phase == Phase::Running
-        {
-            self.run(|stage| stage.advance(watermark));
         }
     }
 

@@ -231,8 +231,6 @@ pub(super) struct Kind {
 
 /// In place of a label, with the number of a checkpoint: a barrier.
 pub(super) const BARRIER: u64 = 1 << 40;
-
-/// Added to a watermark to be told from the labels of batches.
 pub(super) const TIME: u64 = 1 << 41;
 
 /// The way in from a sender.
@@ -380,8 +378,7 @@ impl Bench {
     }
 
     pub(super) fn tell(&self, from: Channel, watermark: Watermark) {
-        let credit = Credit::Local(Arc::clone(&self.window));
-        self.worker.send(Message::Watermark { watermark, credit, from });
+        self.worker.send(Message::Watermark { watermark, credit: Credit::Local(Arc::clone(&self.window)), from });
     }
 
     pub(super) fn hurry(&self, checkpoint: u64) {
@@ -460,11 +457,7 @@ impl Bench {
 
     /// Waits until it has flushed.
     pub(super) fn await_flush(&self) {
-        let limit = Instant::now() + PATIENCE;
-        while self.calls.flush.load(Ordering::SeqCst) == 0 {
-            assert!(Instant::now() < limit, "it does not flush");
-            std::thread::yield_now();
-        }
+        wait(|| self.calls.flush.load(Ordering::SeqCst) > 0, "it does not flush");
     }
 
     /// Waits for what comes, and gives all credit back, until the worker is done and has told all receivers.
@@ -487,11 +480,15 @@ impl Bench {
         assert!(self.ends[..receivers].iter().all(|ends| *ends == 1), "{:?}", self.ends);
         assert_eq!(self.ends[receivers], 0, "peers are not told");
         assert_eq!(self.ends[receivers + 1], self.told_to_join(), "one that has joined is told, and no other");
-        let limit = Instant::now() + PATIENCE;
-        while self.census.living() > 0 {
-            assert!(Instant::now() < limit, "the actor is left");
-            std::thread::yield_now();
-        }
+        wait(|| self.census.living() == 0, "the actor is left");
+    }
+}
+
+fn wait(holds: impl Fn() -> bool, otherwise: &str) {
+    let limit = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < limit, "{otherwise}");
+        std::thread::yield_now();
     }
 }
 

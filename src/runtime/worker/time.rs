@@ -1,0 +1,51 @@
+//! How far time has come, in a worker.
+
+use std::time::Duration;
+
+use super::{Channel, Credit, Message, Phase, State};
+use crate::actor;
+use crate::workflow::{Origin, Watermark};
+
+/// How often sources look at the time of those who tell it by the clock, or wait for pauses: so often that nobody who
+/// waits for a second notices, so seldom that it costs nothing.
+const TICK: Duration = Duration::from_millis(100);
+
+impl State {
+    /// Begins to look at the time, if there is any in the workflow and this is a source. One that says nothing of time,
+    /// as nobody behind it in its worker does, is not waited for.
+    pub(super) fn begin_time(&mut self) {
+        let stage = &self.arguments.stage;
+        if stage.timed && stage.factory.origin() != Origin::Links {
+            self.advance(Some(Watermark::Idle));
+            self.tick();
+        }
+    }
+
+    /// Lets those in the worker of a source say how far time has come, now and from time to time.
+    pub(super) fn tick(&mut self) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        if !self.is_blocked() {
+            self.flush_idle();
+        }
+        let own = self.own.clone();
+        actor::later(TICK, move || own.send(Message::Tick));
+    }
+
+    /// A watermark has come.
+    pub(super) fn watermark(&mut self, from: Channel, watermark: Watermark, credit: &Credit) {
+        let news = self.clock.set(from, watermark, self.channels_left);
+        self.advance(news);
+        credit.give_back(None);
+    }
+
+    /// Tells the stage how far time has come, if there is news.
+    pub(super) fn advance(&mut self, news: Option<Watermark>) {
+        if let Some(watermark) = news
+            && self.phase == Phase::Running
+        {
+            self.run(|stage| stage.advance(watermark));
+        }
+    }
+}
