@@ -13,7 +13,7 @@ use crate::workflow::{
 /// Passes records on, and says how far their time has come: as far as that of the latest record, less how much later
 /// others may come. Each worker speaks for itself, and those behind go by the one that is most behind.
 ///
-/// Watermarks leave with the records before them, when batches do: not more often than about every millisecond.
+/// Watermarks leave with the records before them, when batches do, and at most every 10 ms.
 /// Nothing of this is saved: a worker that goes on knows no time before its first record.
 pub struct Watermarks<T, F> {
     time: F,

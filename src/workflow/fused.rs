@@ -14,6 +14,10 @@ use crate::id::VertexId;
 /// that the system calls behind it cost nothing.
 pub(super) const BUSY_FLUSH: Duration = Duration::from_millis(100);
 
+/// How often it is said how far time has come: so often that who waits for a result does not notice, so seldom that the
+/// messages, one for each receiver of each worker, are few beside those with records.
+const TELL: Duration = Duration::from_millis(10);
+
 /// Recipe: an operation that reacts to records where they are, and what stands behind it.
 pub struct Fused<O, D> {
     vertex: VertexId,
@@ -78,6 +82,7 @@ impl<O: React, D> Fused<O, D> {
             error: None,
             flushed: Duration::ZERO,
             told: None,
+            told_at: Duration::ZERO,
             vertex,
             meter: opening.meter(self.vertex),
         })
@@ -93,8 +98,9 @@ pub struct FusedOutlet<O: React, N, const COUNTS: bool = false> {
     emitted: u64,
     error: Option<Error>,
     flushed: Duration,
-    /// How far it has said that time has come.
+    /// How far it has said that time has come, and when.
     told: Option<Watermark>,
+    told_at: Duration,
     vertex: VertexId,
     meter: Arc<Meter>,
 }
@@ -134,6 +140,28 @@ impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> FusedOutlet<O, N, COUNTS> 
     fn fail(&self, error: Error) -> Failure {
         Failure { vertex: self.vertex, error }
     }
+
+    /// Says how far time has come, if that is news, and not too soon after the last time. It is asked again by the
+    /// worker's clock.
+    fn tell_time(&mut self, due: Flush) -> Result<(), Failure> {
+        match due {
+            Flush::Busy { now } | Flush::Idle { now } if self.told.is_some() && now < self.told_at + TELL => {
+                return Ok(());
+            }
+            Flush::Busy { now } | Flush::Idle { now } => self.told_at = now,
+            Flush::Barrier | Flush::End => {}
+        }
+        let blame = Blame(self.vertex);
+        let watermark = self.operation.watermark(&mut self.state, due);
+        std::mem::forget(blame);
+        if watermark != self.told
+            && let Some(watermark) = watermark
+        {
+            self.told = Some(watermark);
+            self.next.advance(watermark)?;
+        }
+        Ok(())
+    }
 }
 
 impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Outlet<O::In> for FusedOutlet<O, N, COUNTS> {
@@ -162,15 +190,7 @@ impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Outlet<O::In> for FusedOut
             flushed.map_err(|error| self.fail(error))?;
         }
         if O::KEEPS_TIME {
-            let blame = Blame(self.vertex);
-            let watermark = self.operation.watermark(&mut self.state, due);
-            std::mem::forget(blame);
-            if watermark != self.told
-                && let Some(watermark) = watermark
-            {
-                self.told = Some(watermark);
-                self.next.advance(watermark)?;
-            }
+            self.tell_time(due)?;
         }
         self.next.flush(due)
     }

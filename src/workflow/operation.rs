@@ -131,7 +131,7 @@ pub trait React: Operation {
     }
 
     /// How far time has come behind all that it has emitted; none if it knows nothing yet. Asked before that leaves the
-    /// worker, about every millisecond and when there is nothing to do, where it [keeps time](Operation::KEEPS_TIME).
+    /// worker, about every 10 ms, where it [keeps time](Operation::KEEPS_TIME).
     fn watermark(&self, state: &mut Self::State, due: Flush) -> Option<Watermark> {
         let _ = (state, due);
         None

@@ -6,9 +6,9 @@ use super::{Channel, Credit, Message, Phase, State};
 use crate::actor;
 use crate::workflow::{Origin, Watermark};
 
-/// How often sources look at the time of those who tell it by the clock, or wait for pauses: so often that nobody who
-/// waits for a second notices, so seldom that it costs nothing.
-const TICK: Duration = Duration::from_millis(100);
+/// How often sources look at the time of those who tell it by the clock, or wait for pauses, or did not tell it because
+/// they just had: so often that nobody who waits for a result notices, so seldom that it costs nothing.
+const TICK: Duration = Duration::from_millis(20);
 
 impl State {
     /// Begins to look at the time, if there is any in the workflow and this is a source. One that says nothing of time,

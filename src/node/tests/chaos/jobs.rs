@@ -1,5 +1,6 @@
 //! Workflows whose results show whether a record was lost, counted twice, or out of order.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -12,10 +13,11 @@ use super::ring::Ring;
 use crate::id::Part;
 use crate::node::Catalog;
 use crate::operations::KeyedReduce;
+use crate::operations::windows::{Folded, Windowed, Windows};
 use crate::strategies::{Chained, Combining, KeyedState, PartialKey, RoundRobin, Sedentary};
 use crate::workflow::{
-    Chain, Emit, Operation, Out, Pull, Result, Saved, Share, Snapshot, Source, Stream, Workflow, WorkflowBuilder, load,
-    save,
+    Chain, Emit, Operation, Out, Pull, Result, Saved, Share, Snapshot, Source, Stream, Timestamp, Workflow,
+    WorkflowBuilder, load, save,
 };
 
 /// Keys of the numbers.
@@ -28,6 +30,8 @@ pub enum Distribution {
     Combining,
     PartialKey,
     Ring,
+    /// Windows of event time, which is the number itself.
+    Windows,
 }
 
 /// A workflow.
@@ -40,6 +44,8 @@ pub struct Job {
     pub passed_on: bool,
     /// The same numbers flow a second time, past everything else, so that either may fail without the other.
     pub twice: bool,
+    /// Watermarks travel with the numbers.
+    pub timed: bool,
     /// How many numbers there are.
     pub count: u64,
     /// How many a reader gives at a time, and the milliseconds between.
@@ -111,15 +117,10 @@ impl Catalog for Shared {
     fn build(&self, _name: &str, _arguments: &[String]) -> Result<Workflow> {
         let workflow = WorkflowBuilder::new();
         let numbers = workflow.source(Paced(self.clone()));
-        if self.job.passed_on {
-            let trapped = self.clone();
-            let pass = move |number: u64| {
-                trapped.step();
-                number
-            };
-            self.keyed(numbers.map(pass).with(RoundRobin).named("pass"));
+        if self.job.timed {
+            self.flow(numbers.watermarks(|marked| Job::unmark(*marked).1 as Timestamp, Duration::ZERO));
         } else {
-            self.keyed(numbers);
+            self.flow(numbers);
         }
         if self.job.twice {
             let trapped = self.clone();
@@ -144,7 +145,41 @@ struct Sum {
     disorder: u64,
 }
 
+/// How many numbers a window has, and how far apart windows begin.
+const SIZE: u64 = 32;
+const SLIDE: u64 = 16;
+
+/// A window of a key, as a number.
+pub fn window(end: u64, key: u64) -> u64 {
+    end / SLIDE * KEYS + key
+}
+
+/// How many numbers of a key each window has, and their sum.
+pub fn windows(count: u64) -> BTreeMap<u64, (u64, u64)> {
+    let mut windows: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for number in 0..count {
+        for end in [number / SLIDE * SLIDE + SLIDE, number / SLIDE * SLIDE + SIZE] {
+            let window = windows.entry(window(end, number % KEYS)).or_default();
+            *window = (window.0 + 1, window.1 + number);
+        }
+    }
+    windows
+}
+
 impl Shared {
+    fn flow(&self, numbers: Stream<impl Chain<Out = u64>, Out>) {
+        if self.job.passed_on {
+            let trapped = self.clone();
+            let pass = move |number: u64| {
+                trapped.step();
+                number
+            };
+            self.keyed(numbers.map(pass).with(RoundRobin).named("pass"));
+        } else {
+            self.keyed(numbers);
+        }
+    }
+
     fn keyed(&self, numbers: Stream<impl Chain<Out = u64>, Out>) {
         let trapped = self.clone();
         match self.job.distribution {
@@ -169,6 +204,22 @@ impl Shared {
                 } else {
                     self.write(numbers.vertex(sums, KeyedState), &self.book);
                 }
+            }
+            Distribution::Windows => {
+                let sum = Folded::new(
+                    (0u64, 0u64),
+                    |sum: &mut (u64, u64), number| *sum = (sum.0 + 1, sum.1 + number),
+                    |sum, other| *sum = (sum.0 + other.0, sum.1 + other.1),
+                );
+                let update = move |sum: Windowed<u64, (u64, u64)>| {
+                    trapped.step();
+                    let (key, (count, sum)) = (window(sum.window.end as u64, sum.key), sum.value);
+                    Update { key, first: 0, number: 0, count, sum, disorder: 0 }
+                };
+                let windows = Windows::sliding(Duration::from_millis(SIZE), Duration::from_millis(SLIDE));
+                let numbers = numbers.map(|marked| Job::unmark(marked).1);
+                let sums = numbers.keyed_window(|number| number % KEYS, |number| *number as Timestamp, windows, sum);
+                self.write(sums.map(update), &self.book);
             }
             Distribution::Combining | Distribution::PartialKey => {
                 let join = |sum: &mut (u64, u64), other: (u64, u64)| *sum = (sum.0 + other.0, sum.1 + other.1);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
-use super::jobs::{Job, KEYS};
+use super::jobs::{Distribution, Job, KEYS, windows};
 use crate::workflow::{Commit, Emit, Operation, React, Result, Snapshot};
 
 /// What is said of a key after a number.
@@ -55,6 +55,9 @@ impl Book {
 
     /// What is wrong, if anything is: each number has had its effect once, and in order.
     pub fn check(&self, job: &Job, extent: Extent) -> std::result::Result<(), String> {
+        if job.distribution == Distribution::Windows {
+            return self.check_windows(job.count, extent);
+        }
         let pages = self.lock();
         let mut last: BTreeMap<u64, &Update> = BTreeMap::new();
         let mut numbers: BTreeSet<u64> = BTreeSet::new();
@@ -95,6 +98,28 @@ impl Book {
 }
 
 impl Book {
+    /// What is wrong, if anything is, with windows: each is there once, with all that belongs to it.
+    fn check_windows(&self, count: u64, extent: Extent) -> std::result::Result<(), String> {
+        let (pages, wanted) = (self.lock(), windows(count));
+        let mut there = BTreeMap::new();
+        for update in &pages.updates {
+            if there.insert(update.key, (update.count, update.sum)).is_some() {
+                return Err(format!("window {} is there twice", update.key));
+            }
+            let whole = wanted.get(&update.key);
+            if whole.is_none_or(|(count, sum)| update.count > *count || update.sum > *sum) {
+                return Err(format!("{update:?} has more than belongs to it: {whole:?}"));
+            }
+        }
+        match extent {
+            Extent::All if there != wanted => {
+                let wrong = wanted.iter().find(|(window, whole)| there.get(window) != Some(whole));
+                Err(format!("{wrong:?} is not there, but {:?}", wrong.and_then(|(window, _)| there.get(window))))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What is wrong, if anything is, with numbers that nothing was counted of: each is there once, and those of a
     /// range are in order.
     pub fn check_numbers(&self, count: u64, extent: Extent) -> std::result::Result<(), String> {

@@ -78,13 +78,22 @@ pub struct Plan {
 impl Plan {
     pub fn new(dice: &mut Dice) -> Plan {
         let (workers, cores) = (dice.within(2..=3) as usize, dice.within(1..=2) as usize);
-        let all = [Distribution::Keyed, Distribution::Combining, Distribution::PartialKey, Distribution::Ring];
+        let all = [
+            Distribution::Keyed,
+            Distribution::Combining,
+            Distribution::PartialKey,
+            Distribution::Ring,
+            Distribution::Windows,
+            Distribution::Windows,
+        ];
         let readers = (workers * cores) as u64;
         // Without a pause it is as fast as there is credit.
         let pace = (dice.within(1..=4), dice.one_of(&[0, 1, 1, 1, 2]));
         let turns = if pace.1 == 0 { dice.within(100..=1500) } else { dice.within(50..=400) };
+        let distribution = dice.one_of(&all);
         let job = Job {
-            distribution: dice.one_of(&all),
+            distribution,
+            timed: distribution == Distribution::Windows || dice.once_in(3),
             chained: dice.once_in(3),
             passed_on: dice.once_in(3),
             twice: dice.once_in(2),
