@@ -38,8 +38,8 @@ impl<T, F: Fn(&T) -> Timestamp> Watermarks<T, F> {
         Watermarks::bounded(time, Duration::ZERO)
     }
 
-    /// A worker that has no record for so long is not waited for until it has one. Without it, a source that pauses
-    /// holds up the time of all.
+    /// A worker that has nothing to do for so long is not waited for until it has a record. Without it, a source that
+    /// pauses holds up the time of all. What it gives when others have gone on may be late.
     #[must_use]
     pub fn idle_after(self, pause: Duration) -> Self {
         Watermarks { idle: Some(pause), ..self }
@@ -93,10 +93,11 @@ where
 
     fn watermark(&self, state: &mut Self::State, due: Flush) -> Option<Watermark> {
         if let (Flush::Busy { now } | Flush::Idle { now }, Some(pause)) = (due, self.idle) {
-            if std::mem::take(&mut state.fresh) {
+            // Who is busy, or held up, may have something that it cannot give yet.
+            if std::mem::take(&mut state.fresh) || matches!(due, Flush::Busy { .. }) {
                 state.asked = Some(now);
             }
-            if now >= *state.asked.get_or_insert(now) + pause {
+            if now.saturating_sub(*state.asked.get_or_insert(now)) >= pause {
                 return Some(Watermark::Idle);
             }
         }
@@ -156,7 +157,11 @@ mod tests {
         assert_eq!(operation.watermark(&mut state, at(second * 6)), Some(Watermark::At(7000)));
         assert_eq!(operation.watermark(&mut state, at(second * 7)), Some(Watermark::Idle));
         operation.react(&mut state, 9500, &mut emitted).expect("accepted");
-        assert_eq!(operation.watermark(&mut state, Flush::Busy { now: second * 8 }), Some(Watermark::At(7500)));
+        assert_eq!(operation.watermark(&mut state, at(second * 8)), Some(Watermark::At(7500)));
+        // It is held up.
+        let busy = Flush::Busy { now: second * 14 };
+        assert_eq!(operation.watermark(&mut state, busy), Some(Watermark::At(7500)));
+        assert_eq!(operation.watermark(&mut state, at(second * 15)), Some(Watermark::At(7500)));
         assert_eq!(emitted, [3000, 9000, 8000, 9500]);
     }
 

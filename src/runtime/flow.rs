@@ -60,7 +60,8 @@ pub enum Way {
 /// What waits to leave over a link.
 enum Waiting {
     Batch(Box<dyn Batch>),
-    /// Needs credit, as a batch does, so that no more of them are under way than the receiver handles.
+    /// Needs credit, as a batch does, so that no more of them are under way than the receiver handles; but it holds
+    /// nobody up.
     Watermark(Watermark),
     /// Behind the batches before it; it needs no credit.
     Barrier(u64),
@@ -78,7 +79,7 @@ struct Link {
 }
 
 impl Link {
-    /// Sends what waits, as far as there is credit; returns how many batches and watermarks left.
+    /// Sends what waits, as far as there is credit; returns how many batches left.
     fn pump(&mut self, from: WorkerId, fault: &mut Option<Error>) -> usize {
         let mut left = 0;
         loop {
@@ -93,7 +94,6 @@ impl Link {
                     break;
                 }
                 Some(Waiting::Watermark(watermark)) => {
-                    left += 1;
                     self.send_watermark(from, watermark);
                     continue;
                 }
@@ -168,7 +168,7 @@ impl Link {
 #[derive(Default)]
 struct Links {
     links: Vec<Link>,
-    /// Batches and watermarks that wait for credit, over all links.
+    /// Batches that wait for credit, over all links.
     waiting: usize,
     /// Batches for workers of the same vertex, ever.
     to_peers: u64,
@@ -214,7 +214,12 @@ impl Flow {
         result
     }
 
-    /// Sends what waits, as far as there is credit; returns whether nothing is left.
+    /// Whether nothing waits, not even a watermark: these hold nobody up, for a later one may take their place.
+    pub fn is_empty(&self) -> bool {
+        self.lock().links.iter().all(|link| link.waiting.is_empty())
+    }
+
+    /// Sends what waits, as far as there is credit; returns whether no batch is left.
     pub fn pump(&self) -> bool {
         let mut links = self.lock();
         let Links { links: all, waiting, fault, .. } = &mut *links;
@@ -302,12 +307,13 @@ impl Post for Route {
         let mut links = self.flow.lock();
         let Links { links: all, waiting, fault, .. } = &mut *links;
         let link = &mut all[self.links[worker]];
-        if let Some(Waiting::Watermark(last)) = link.waiting.back_mut() {
-            *last = watermark;
-            return;
+        match link.waiting.back_mut() {
+            // A time is told before it is said that the stream is idle.
+            Some(Waiting::Watermark(last)) if *last == Watermark::Idle || watermark != Watermark::Idle => {
+                *last = watermark;
+            }
+            _ => link.waiting.push_back(Waiting::Watermark(watermark)),
         }
-        link.waiting.push_back(Waiting::Watermark(watermark));
-        *waiting += 1;
         *waiting -= link.pump(self.flow.from, fault);
     }
 
@@ -318,7 +324,8 @@ impl Post for Route {
     fn load(&self, worker: usize) -> usize {
         let links = self.flow.lock();
         let link = &links.links[self.links[worker]];
-        link.waiting.len() + link.window.taken()
+        let batches = link.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Batch(_)));
+        batches.count() + link.window.taken()
     }
 
     fn joined(&mut self, workers: usize) {
@@ -343,7 +350,7 @@ fn wait_for_credit(link: &mut Link, flow: &Flow, fault: &mut Option<Error>) -> u
             if flow.is_given_up() {
                 // Nobody will ask for them.
                 let all = link.waiting.drain(..);
-                return all.filter(|waiting| !matches!(waiting, Waiting::Barrier(_))).count();
+                return all.filter(|waiting| matches!(waiting, Waiting::Batch(_))).count();
             }
             link.window.wait(LOOK_UP);
         }

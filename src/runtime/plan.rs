@@ -21,8 +21,9 @@ pub struct PlannedStage {
     pub channels: usize,
     /// Whether something in it may wait for the outside.
     pub blocks: bool,
-    /// Whether somebody in the workflow says how far time has come.
+    /// Whether somebody in the workflow says how far time has come, and whether somebody in this stage does.
     pub timed: bool,
+    pub keeps_time: bool,
 }
 
 impl std::fmt::Debug for PlannedStage {
@@ -131,13 +132,33 @@ impl Plan {
     fn check_time(&mut self, workflow: &Workflow) -> Result<()> {
         let timed = self.stages.values().any(|stage| stage.timed);
         self.stages.values_mut().for_each(|stage| stage.timed = timed);
-        for (_, offset, factory) in workflow.stages() {
+        for (vertex, offset, factory) in workflow.stages() {
             let mut survey = Survey::new(offset);
             factory.survey(&mut survey);
-            if let Some(vertex) = survey.needs_time.filter(|_| !timed) {
-                let reason = "it waits for event time, and nothing in the workflow says how far that has come; put \
+            let Some(waits) = survey.needs_time else { continue };
+            let (mut before, mut looked) = (vec![vertex], BTreeSet::new());
+            let mut comes = survey.keeps_time;
+            while let Some(stage) = before.pop() {
+                let keeps = self.stages.get(&stage).is_some_and(|stage| stage.keeps_time);
+                comes |= keeps;
+                if !looked.insert(stage) || (keeps && stage != vertex) {
+                    continue;
+                }
+                if self.outline.peers.contains(&stage) && timed {
+                    let reason = format!(
+                        "it waits for event time, which does not pass `{}`, because its workers send to each other; give \
+                         that another strategy",
+                        self.outline.name(stage)
+                    );
+                    return Err(refuse(&self.outline.vertices[waits.0 as usize], reason));
+                }
+                let links = self.outline.links.iter();
+                before.extend(links.filter(|(_, to)| to.contains(&stage)).map(|(from, _)| *from));
+            }
+            if !comes {
+                let reason = "it waits for event time, and nothing before it says how far that has come; put \
                               `.watermarks(…)` behind the sources";
-                return Err(refuse(&self.outline.vertices[vertex.0 as usize], reason.to_owned()));
+                return Err(refuse(&self.outline.vertices[waits.0 as usize], reason.to_owned()));
             }
         }
         Ok(())
@@ -177,6 +198,7 @@ impl Plan {
             channels: usize::from(factory.origin() == Origin::Listen),
             blocks: survey.blocks,
             timed: survey.keeps_time,
+            keeps_time: survey.keeps_time,
         };
         stages.insert(vertex, stage);
         Ok(())

@@ -24,6 +24,8 @@
 /// The hooks of strategies whose workers keep the state of their operation and nothing else.
 macro_rules! keeps_operation_state {
     () => {
+        const TELLS_TIME: bool = true;
+
         fn snapshot(
             &self,
             worker: &WorkerContext<'_, O>,

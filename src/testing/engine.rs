@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::network::{CREDITS, Network, Sent, SimulatedWiring};
+use super::network::{CREDITS, Channel, Network, Sent, SimulatedWiring};
 use crate::id::VertexId;
 use crate::workflow::{
     Clock, Cluster, Commit, Error, Failure, Flush, Meter, NodeInfo, Opening, Origin, Pull, Result, Stage, StageFactory,
-    Workers, Workflow,
+    Survey, Watermark, Workers, Workflow,
 };
 
 /// How often a busy worker is flushed, in simulated time; as the runtime does.
@@ -164,7 +164,23 @@ impl Engine {
                 engine.open_worker(vertex, index)?;
             }
         }
+        engine.begin_time()?;
         Ok(engine)
+    }
+
+    /// Sources that say nothing of time are not waited for, where others say how far that has come.
+    fn begin_time(&mut self) -> Result<()> {
+        let keeps_time = |vertex: &Placed| {
+            let mut survey = Survey::new(vertex.offset);
+            vertex.factory.survey(&mut survey);
+            survey.keeps_time
+        };
+        if !self.vertices.iter().any(keeps_time) {
+            return Ok(());
+        }
+        let is_source = |worker: &&mut Worker| self.vertices[worker.vertex].factory.origin() != Origin::Links;
+        let mut sources = self.workers.iter_mut().filter(is_source);
+        sources.try_for_each(|worker| worker.stage.advance(Watermark::Idle).map_err(reason))
     }
 
     /// Opens the stage of a worker, whose place is behind all that there are.
@@ -349,9 +365,27 @@ impl Engine {
             Action::Finish(place) => {
                 let worker = &mut self.workers[place];
                 worker.phase = Phase::Finished;
-                worker.stage.finish().and_then(|()| worker.stage.commit(Commit::End)).map_err(reason)
+                worker.stage.finish().and_then(|()| worker.stage.commit(Commit::End)).map_err(reason)?;
+                self.go_on_without(place)
             }
         }
+    }
+
+    /// Those who waited for what a worker says of time do not any more, once they have had all that it sent.
+    fn go_on_without(&mut self, place: usize) -> Result<()> {
+        let sent = |(number, channel): (usize, &Channel)| (channel.from == Some(place)).then_some((number, channel.to));
+        let channels: Vec<_> = self.network.lock().iter().enumerate().filter_map(sent).collect();
+        for (number, to) in channels {
+            let open = self.open_channels(to);
+            let worker = &mut self.workers[to];
+            if worker.phase == Phase::Running
+                && self.network.lock()[number].sent.is_empty()
+                && let Some(news) = worker.clock.ended(number, open)
+            {
+                worker.stage.advance(news).map_err(reason)?;
+            }
+        }
+        Ok(())
     }
 
     /// How many channels before a worker may still bring something; those that are empty and whose sender has finished

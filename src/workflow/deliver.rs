@@ -8,7 +8,8 @@ use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
 use super::tolerance::{Guarded, Watch};
 use super::{
-    Commit, Emit, Flush, Grown, LinkContext, Operation, Outbox, Result, Snapshot, Strategy, Watermark, Workers,
+    Commit, Emit, Flush, Grown, LinkContext, Operation, Outbox, Result, Snapshot, Strategy, Timestamp, Watermark,
+    Workers,
 };
 use crate::id::{NodeId, VertexId};
 
@@ -68,8 +69,8 @@ impl<O: Operation, S: Strategy<O>> Downstream<O::In> for Deliver<S, O> {
             sender_index,
             sender,
             outbox,
-            time: None,
-            told: None,
+            time: Time::default(),
+            told: Time::default(),
             told_at: Duration::ZERO,
         })
     }
@@ -101,10 +102,18 @@ pub struct Delivery<S: Strategy<O>, O: Operation> {
     port: usize,
     node: NodeId,
     sender_index: usize,
-    /// How far time has come, what the receivers have been told of it, and when.
-    time: Option<Watermark>,
-    told: Option<Watermark>,
+    /// How far time has come, and whether nothing is to be waited for now; what the receivers have been told of it, and
+    /// when.
+    time: Time,
+    told: Time,
     told_at: Duration,
+}
+
+/// What is known of the time of a stream: a time is not forgotten when the stream gets idle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Time {
+    latest: Option<Timestamp>,
+    is_idle: bool,
 }
 
 macro_rules! link {
@@ -137,9 +146,7 @@ impl<S: Strategy<O>, O: Operation> Delivery<S, O> {
         match due {
             Flush::Busy { now } if now < self.told_at + BUSY_TIME => return false,
             Flush::Busy { now } | Flush::Idle { now } => self.told_at = now,
-            Flush::Barrier => {}
-            // They hear of the end.
-            Flush::End => return false,
+            Flush::Barrier | Flush::End => {}
         }
         true
     }
@@ -153,19 +160,28 @@ impl<S: Strategy<O>, O: Operation> Outlet<O::In> for Delivery<S, O> {
     fn flush(&mut self, due: Flush) -> Result<(), Failure> {
         let tells = self.is_to_tell(due);
         let blame = Blame(self.vertex);
-        let let_go = if tells { Flush::Barrier } else { due };
+        let let_go = if tells && due != Flush::End { Flush::Barrier } else { due };
         self.strategy.flush(link!(self), &mut self.sender, &mut self.outbox, let_go);
         std::mem::forget(blame);
         self.outbox.flush();
-        if tells && let Some(time) = self.time {
-            self.outbox.advance(time);
+        if tells {
+            let Time { latest, is_idle } = self.time;
+            if let Some(time) = latest.filter(|_| latest != self.told.latest || !is_idle) {
+                self.outbox.advance(Watermark::At(time));
+            }
+            if is_idle {
+                self.outbox.advance(Watermark::Idle);
+            }
             self.told = self.time;
         }
         Ok(())
     }
 
     fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
-        self.time = Some(watermark);
+        match watermark {
+            Watermark::At(time) => self.time = Time { latest: Some(time), is_idle: false },
+            Watermark::Idle => self.time.is_idle = true,
+        }
         Ok(())
     }
 
@@ -174,7 +190,7 @@ impl<S: Strategy<O>, O: Operation> Outlet<O::In> for Delivery<S, O> {
         self.workers = Arc::clone(workers);
         self.outbox.joined(workers.len());
         // Those who have joined have not been told.
-        self.told = None;
+        self.told = Time::default();
         let blame = Blame(self.vertex);
         self.strategy.on_workers_joined(link!(self), &mut self.sender);
         std::mem::forget(blame);

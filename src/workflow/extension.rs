@@ -220,6 +220,7 @@ impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
     const NAME: &'static str = X::NAME;
     const ORIGIN: Origin = <X::Base as Strategy<O>>::ORIGIN;
     const PEERS: bool = <X::Base as Strategy<O>>::PEERS;
+    const TELLS_TIME: bool = <X::Base as Strategy<O>>::TELLS_TIME;
     const RESCALE: Rescale = X::RESCALE;
 
     fn deploy(&self, operation: &O, cluster: &Cluster) -> Result<Deployment> {

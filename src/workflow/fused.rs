@@ -242,6 +242,9 @@ impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Outlet<O::In> for FusedOut
         self.meter.add(0, emitted);
         finished.map_err(|error| self.fail(error))?;
         self.next.settle(emitted)?;
+        if O::KEEPS_TIME {
+            self.tell_time(Flush::End)?;
+        }
         self.next.finish()
     }
 

@@ -135,6 +135,9 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
     /// Whether workers send messages to workers of the same vertex ([`process`](Strategy::process) and
     /// [`drain`](Strategy::drain) may then use their outbox).
     const PEERS: bool = false;
+    /// Whether its workers tell the operation how far time has come, in [`advance`](Strategy::advance). One that does
+    /// not is refused for operations that [need time](Operation::NEEDS_TIME).
+    const TELLS_TIME: bool = false;
     /// What becomes of what was saved when there are other workers.
     ///
     /// A workflow that goes on has workers of the same numbers, and nodes that come back under their names have the
@@ -361,6 +364,10 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
     ) {
         if O::KEEPS_TIME {
             graph.refuse(vertex, "it says how far time has come where the records are; leave it `Chained`");
+        }
+        if O::NEEDS_TIME && !Self::TELLS_TIME {
+            let strategy = Self::NAME;
+            graph.refuse(vertex, &format!("strategy `{strategy}` does not tell it how far time has come"));
         }
         let operation = graph.prepared(vertex, operation);
         graph.add_stage(vertex, StageRecipe::new(vertex, self.clone(), operation.clone(), down));

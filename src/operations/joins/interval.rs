@@ -1,5 +1,6 @@
 //! Pairs of a key that are near each other in event time.
 
+use std::collections::VecDeque;
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -51,32 +52,40 @@ pub struct Waiting<T> {
 /// The records of a key that others may still come for, by their times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Kept<L, R> {
-    left: Vec<Waiting<L>>,
-    right: Vec<Waiting<R>>,
+    left: VecDeque<Waiting<L>>,
+    right: VecDeque<Waiting<R>>,
 }
 
 impl<L, R> Default for Kept<L, R> {
     fn default() -> Self {
-        Kept { left: Vec::new(), right: Vec::new() }
+        Kept { left: VecDeque::new(), right: VecDeque::new() }
     }
 }
 
 /// Those of a time from the one to the other, both inclusive.
-fn between<T>(waiting: &mut [Waiting<T>], from: Timestamp, to: Timestamp) -> &mut [Waiting<T>] {
+fn between<T>(
+    waiting: &mut VecDeque<Waiting<T>>,
+    from: Timestamp,
+    to: Timestamp,
+) -> impl Iterator<Item = &mut Waiting<T>> {
     let first = waiting.partition_point(|waiting| waiting.time < from);
     let behind = waiting.partition_point(|waiting| waiting.time <= to).max(first);
-    &mut waiting[first..behind]
+    waiting.range_mut(first..behind)
 }
 
 /// Puts one behind those of its time.
-fn put<T>(waiting: &mut Vec<Waiting<T>>, one: Waiting<T>) {
+fn put<T>(waiting: &mut VecDeque<Waiting<T>>, one: Waiting<T>) {
     waiting.insert(waiting.partition_point(|other| other.time <= one.time), one);
 }
 
-/// Takes out those before a time.
-fn before<T>(waiting: &mut Vec<Waiting<T>>, time: Timestamp) -> impl Iterator<Item = Waiting<T>> + use<'_, T> {
-    let behind = waiting.partition_point(|waiting| waiting.time < time);
-    waiting.drain(..behind)
+/// Takes out those for which time has passed by so much; at the end, all.
+fn passed<T>(
+    waiting: &mut VecDeque<Waiting<T>>,
+    by: Timestamp,
+    time: Timestamp,
+) -> impl Iterator<Item = Waiting<T>> + use<'_, T> {
+    let is_over = move |waiting: &Waiting<T>| time == Timestamp::MAX || waiting.time.saturating_add(by) < time;
+    waiting.drain(..waiting.partition_point(is_over))
 }
 
 /// Joins the records of two streams that have one key and are near each other in event time.
@@ -114,12 +123,12 @@ where
     /// Gives records that no other can come for any more, if they are asked for.
     fn let_go<E: Emit<Joined<L, R>>>(&self, kept: &mut Kept<L, R>, time: Timestamp, emit: &mut E) {
         let Interval { before: back, after, kind } = self.interval;
-        for one in before(&mut kept.left, time.saturating_sub(after)) {
+        for one in passed(&mut kept.left, after, time) {
             if !one.joined && kind != JoinKind::Inner {
                 emit.emit(Joined::Left(one.record));
             }
         }
-        for one in before(&mut kept.right, time.saturating_sub(back)) {
+        for one in passed(&mut kept.right, back, time) {
             if !one.joined && kind == JoinKind::Outer {
                 emit.emit(Joined::Right(one.record));
             }
@@ -200,8 +209,8 @@ where
         let Interval { before, after, .. } = self.interval;
         let Some(kept) = at.state() else { return Ok(()) };
         self.let_go(kept, time, emit);
-        let left = kept.left.first().map(|one| one.time.saturating_add(after));
-        let right = kept.right.first().map(|one| one.time.saturating_add(before));
+        let left = kept.left.front().map(|one| one.time.saturating_add(after));
+        let right = kept.right.front().map(|one| one.time.saturating_add(before));
         match left.into_iter().chain(right).min() {
             Some(due) => at.set_timer(due.saturating_add(1)),
             None => *at.state() = None,

@@ -92,7 +92,8 @@ pub trait Process: Clone + Send + Sync + 'static {
     fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, record: Self::In, emit: &mut E) -> Result<()>;
 
     /// The time that a timer was set to has come: no record of an earlier time follows. Timers come in the order of
-    /// their times, those of one time in no order.
+    /// their times, those of one time in no order. One that is set here to a time that is not later than this comes with
+    /// the next watermark.
     ///
     /// # Errors
     /// An error fails the deployment.
@@ -108,7 +109,10 @@ pub trait Process: Clone + Send + Sync + 'static {
     /// An error fails the deployment.
     fn end<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, emit: &mut E) -> Result<()> {
         for time in at.timers() {
-            self.timer(at, time, emit)?;
+            // An earlier one may have taken it back.
+            if at.take_timer(time) {
+                self.timer(at, time, emit)?;
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The states of keys, and their timers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hash;
 
 use hashbrown::HashTable;
@@ -15,14 +15,39 @@ struct Entry<P: Process> {
     key: P::Key,
     state: Option<P::State>,
     /// The times of its timers, ascending.
-    timers: Vec<Timestamp>,
+    timers: VecDeque<Timestamp>,
 }
+
+/// Who has a timer at a time.
+struct Due<K>(HashTable<K>);
+
+impl<K> Default for Due<K> {
+    fn default() -> Self {
+        Due(HashTable::new())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Due<K> {
+    fn add(&mut self, key: &K) {
+        let hash = stable_hash(key);
+        if self.0.find(hash, |other| other == key).is_none() {
+            self.0.insert_unique(hash, key.clone(), |key| stable_hash(key));
+        }
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Ok(entry) = self.0.find_entry(stable_hash(key), |other| other == key) {
+            entry.remove();
+        }
+    }
+}
+
+type Queue<K> = BTreeMap<Timestamp, Due<K>>;
 
 /// The keys of a worker.
 pub struct Entries<P: Process> {
     table: HashTable<Entry<P>>,
-    /// Who may have a timer at a time: one that was cancelled stays until then.
-    queue: BTreeMap<Timestamp, Vec<P::Key>>,
+    queue: Queue<P::Key>,
     time: Timestamp,
 }
 
@@ -35,8 +60,10 @@ impl<P: Process> std::fmt::Debug for Entries<P> {
 /// A key, and what there is of it: what a [`Process`] gets to see.
 pub struct AtKey<'a, P: Process> {
     entry: &'a mut Entry<P>,
-    queue: &'a mut BTreeMap<Timestamp, Vec<P::Key>>,
+    queue: &'a mut Queue<P::Key>,
     time: Timestamp,
+    /// What is set to a time that is not later than this waits for the next watermark.
+    coming: Option<(Timestamp, &'a mut Vec<(Timestamp, P::Key)>)>,
 }
 
 impl<P: Process> std::fmt::Debug for AtKey<'_, P> {
@@ -67,25 +94,40 @@ impl<P: Process> AtKey<'_, P> {
         let Entry { key, timers, .. } = &mut *self.entry;
         if let Err(place) = timers.binary_search(&time) {
             timers.insert(place, time);
-            self.queue.entry(time).or_default().push(key.clone());
+            match &mut self.coming {
+                Some((coming, later)) if time <= *coming => later.push((time, key.clone())),
+                _ => self.queue.entry(time).or_default().add(key),
+            }
         }
     }
 
     /// Takes a timer back, if there is one at that time.
     pub fn cancel_timer(&mut self, time: Timestamp) {
-        if let Ok(place) = self.entry.timers.binary_search(&time) {
-            self.entry.timers.remove(place);
+        self.take_timer(time);
+    }
+
+    /// Takes a timer back; whether there was one at that time.
+    pub(super) fn take_timer(&mut self, time: Timestamp) -> bool {
+        let Entry { key, timers, .. } = &mut *self.entry;
+        let Ok(place) = timers.binary_search(&time) else { return false };
+        timers.remove(place);
+        if let Some(due) = self.queue.get_mut(&time) {
+            due.remove(key);
+            if due.0.is_empty() {
+                self.queue.remove(&time);
+            }
         }
+        true
     }
 
     /// The time of the next timer.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.entry.timers.first().copied()
+        self.entry.timers.front().copied()
     }
 
     /// The times that timers are set to, ascending.
     pub fn timers(&self) -> Vec<Timestamp> {
-        self.entry.timers.clone()
+        self.entry.timers.iter().copied().collect()
     }
 }
 
@@ -104,15 +146,26 @@ impl<P: Process> Entries<P> {
     /// Shows a key, and forgets it if nothing is left of it.
     #[inline(always)]
     pub(super) fn at<R>(&mut self, hash: u64, key: P::Key, show: impl FnOnce(&mut AtKey<'_, P>) -> R) -> R {
+        self.at_time(hash, key, None, show)
+    }
+
+    #[inline(always)]
+    fn at_time<R>(
+        &mut self,
+        hash: u64,
+        key: P::Key,
+        coming: Option<(Timestamp, &mut Vec<(Timestamp, P::Key)>)>,
+        show: impl FnOnce(&mut AtKey<'_, P>) -> R,
+    ) -> R {
         let Entries { table, queue, time } = self;
         let mut occupied = match table.find_entry(hash, |entry| entry.key == key) {
             Ok(occupied) => occupied,
             Err(absent) => {
-                absent.into_table().insert_unique(hash, Entry { key, state: None, timers: Vec::new() }, hash_of)
+                absent.into_table().insert_unique(hash, Entry { key, state: None, timers: VecDeque::new() }, hash_of)
             }
         };
         let entry = occupied.get_mut();
-        let result = show(&mut AtKey { entry, queue, time: *time });
+        let result = show(&mut AtKey { entry, queue, time: *time, coming });
         if entry.state.is_none() && entry.timers.is_empty() {
             occupied.remove();
         }
@@ -126,20 +179,21 @@ impl<P: Process> Entries<P> {
         mut show: impl FnMut(&mut AtKey<'_, P>, Timestamp) -> Result<()>,
     ) -> Result<()> {
         self.time = self.time.max(time);
+        let mut later = Vec::new();
         while let Some(first) = self.queue.first_entry().filter(|first| *first.key() <= time) {
             let (due, keys) = first.remove_entry();
-            for key in keys {
-                let hash = stable_hash(&key);
-                let has_timer = |entry: &Entry<P>| entry.key == key && entry.timers.first() == Some(&due);
-                if self.table.find(hash, has_timer).is_none() {
-                    // It was cancelled.
-                    continue;
-                }
-                self.at(hash, key, |at| {
-                    at.entry.timers.remove(0);
-                    show(at, due)
+            for key in keys.0 {
+                self.at_time(stable_hash(&key), key, Some((due, &mut later)), |at| {
+                    // One that was set and taken back while others came is not there any more.
+                    match at.entry.timers.pop_front_if(|time| *time == due) {
+                        Some(due) => show(at, due),
+                        None => Ok(()),
+                    }
                 })?;
             }
+        }
+        for (time, key) in later {
+            self.queue.entry(time).or_default().add(&key);
         }
         Ok(())
     }
@@ -148,7 +202,7 @@ impl<P: Process> Entries<P> {
     pub(super) fn end(&mut self, mut show: impl FnMut(&mut AtKey<'_, P>) -> Result<()>) -> Result<()> {
         let time = Timestamp::MAX;
         for mut entry in self.table.drain() {
-            show(&mut AtKey { entry: &mut entry, queue: &mut BTreeMap::new(), time })?;
+            show(&mut AtKey { entry: &mut entry, queue: &mut BTreeMap::new(), time, coming: None })?;
         }
         self.queue.clear();
         Ok(())
@@ -183,9 +237,9 @@ impl<P: Process> Entries<P> {
                 let key: P::Key = load(&mut bytes)?;
                 let has_state: bool = load(&mut bytes)?;
                 let state = if has_state { Some(load(&mut bytes)?) } else { None };
-                let timers: Vec<Timestamp> = load(&mut bytes)?;
+                let timers: VecDeque<Timestamp> = load(&mut bytes)?;
                 for time in &timers {
-                    entries.queue.entry(*time).or_default().push(key.clone());
+                    entries.queue.entry(*time).or_default().add(&key);
                 }
                 entries.table.insert_unique(stable_hash(&key), Entry { key, state, timers }, hash_of);
             }

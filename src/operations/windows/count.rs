@@ -86,12 +86,12 @@ where
 
     #[inline(always)]
     fn react<E: Emit<Self::Out>>(&self, state: &mut Self::State, record: T, emit: &mut E) -> Result<()> {
-        let begin = || ((self.key)(&record), 0, self.aggregate.create());
-        let (key, count, mut value) = state.take().unwrap_or_else(begin);
-        self.aggregate.add(&mut value, record);
-        if count + 1 < self.count {
-            *state = Some((key, count + 1, value));
-        } else {
+        let (_, count, value) = state.get_or_insert_with(|| ((self.key)(&record), 0, self.aggregate.create()));
+        self.aggregate.add(value, record);
+        *count += 1;
+        if *count >= self.count
+            && let Some((key, _, value)) = state.take()
+        {
             emit.emit((key, self.aggregate.finish(value)));
         }
         Ok(())

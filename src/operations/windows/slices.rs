@@ -14,8 +14,14 @@ use crate::codec::{Record, key_group, stable_hash};
 use crate::id::Part;
 use crate::workflow::{KeyedTable, Result, Saved, Snapshot, Timestamp, load, save};
 
-/// How many values there may be in the slices of a window for each key in it, so that they are merged as they are.
-const SPARSE: usize = 2;
+/// Windows are merged by stacks if each key is in one of so many slices at least: they take up to so many times the
+/// memory of the slices then.
+const SPARSE: usize = 4;
+/// Windows of so few slices are merged as they are.
+const FEW: usize = 4;
+
+/// Times that are farther than this from 1970, some 146 million years, are in no window.
+const FARTHEST: Timestamp = Timestamp::MAX / 2;
 
 /// Values of keys in slices of time.
 #[derive(Debug)]
@@ -24,6 +30,9 @@ pub struct Slices<K, A> {
     time: Timestamp,
     /// When results were given early.
     early: Timestamp,
+    /// Up to which time windows of each key group have been given, where workers of different times are joined: until
+    /// time has come as far as in all.
+    known: BTreeMap<u32, Timestamp>,
     /// The slice that the last record was in, apart from the others: most are in the same.
     hot: (Timestamp, KeyedTable<K, A>),
     others: BTreeMap<Timestamp, KeyedTable<K, A>>,
@@ -64,6 +73,7 @@ impl<K, A> Slices<K, A> {
         Slices {
             time: Timestamp::MIN,
             early: Timestamp::MIN,
+            known: BTreeMap::new(),
             hot: (Timestamp::MIN, KeyedTable::new()),
             others: BTreeMap::new(),
             stacks: None,
@@ -80,7 +90,7 @@ impl<K, A> Slices<K, A> {
     #[inline(always)]
     pub(super) fn standing(&self, windows: &Windows, slice: Timestamp) -> Standing {
         // Before all that has been given: what most records are.
-        if slice >= self.time {
+        if slice >= self.time.max(-FARTHEST) && slice <= FARTHEST {
             return Standing::OnTime;
         }
         self.standing_of_old(windows, slice)
@@ -89,7 +99,8 @@ impl<K, A> Slices<K, A> {
     #[cold]
     #[inline(never)]
     fn standing_of_old(&self, windows: &Windows, slice: Timestamp) -> Standing {
-        if windows.last_end(slice).saturating_add(windows.late()) <= self.time {
+        if slice > FARTHEST || slice < -FARTHEST || windows.last_end(slice).saturating_add(windows.late()) <= self.time
+        {
             Standing::Gone
         } else if windows.end_after(slice) <= self.time {
             Standing::Late
@@ -144,17 +155,27 @@ impl<K: Record + Hash + Eq + Clone, A: Record + Clone> Slices<K, A> {
         }
         let mut given = std::mem::replace(&mut self.time, time);
         self.settle();
+        let known = std::mem::take(&mut self.known);
+        let mut give = |window: Window, key: K, value: A| {
+            let before = if known.is_empty() { None } else { known.get(&key_group(stable_hash(&key))) };
+            if before.is_none_or(|before| window.end > *before) {
+                give(window, key, value);
+            }
+        };
         while let Some(end) = self.next_end(windows, given).filter(|end| *end <= time) {
             let window = windows.ending(end);
             given = end;
             if windows.is_tumbling() {
-                self.give_slice(windows, window, give);
+                self.give_slice(windows, window, &mut give);
             } else {
-                self.give_slices(window, merge, give);
+                self.give_slices(window, merge, &mut give);
             }
             self.drop_until(windows, end);
         }
         self.drop_until(windows, time);
+        if known.values().any(|known| *known > time) {
+            self.known = known;
+        }
     }
 
     /// The end of the next window that may have a record, behind those that end by `given`.
@@ -179,7 +200,10 @@ impl<K: Record + Hash + Eq + Clone, A: Record + Clone> Slices<K, A> {
             keys += 1;
             give(window, key, value);
         };
-        if self.stacks.is_none() && values <= self.keys.saturating_mul(SPARSE) {
+        let slices = self.others.range(window.start..window.end).count();
+        let is_dense = |keys: usize| slices > FEW && values.saturating_mul(SPARSE) > keys.saturating_mul(slices);
+        // As many keys as the last window had, if it had any.
+        if self.stacks.is_none() && !is_dense(if self.keys == 0 { values } else { self.keys }) {
             let mut all = KeyedTable::new();
             for (_, table) in self.others.range(window.start..window.end) {
                 add(&mut all, table, merge);
@@ -190,7 +214,7 @@ impl<K: Record + Hash + Eq + Clone, A: Record + Clone> Slices<K, A> {
             stacks.turn_to(window, &self.others, merge);
             stacks.give(merge, &mut give);
         }
-        if values <= keys.saturating_mul(SPARSE) {
+        if !is_dense(keys) {
             self.stacks = None;
         }
         self.keys = keys;
@@ -249,9 +273,10 @@ impl<K: Record + Hash + Eq + Clone, A: Record + Clone> Slices<K, A> {
         let mut groups: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         for (slice, table) in &self.others {
             for (key, value) in table.iter() {
-                let bytes = groups.entry(key_group(stable_hash(key))).or_default();
+                let group = key_group(stable_hash(key));
+                let bytes = groups.entry(group).or_default();
                 if bytes.is_empty() {
-                    save(&self.time, bytes)?;
+                    save(&self.known.get(&group).map_or(self.time, |known| self.time.max(*known)), bytes)?;
                 }
                 save(slice, bytes)?;
                 save(key, bytes)?;
@@ -262,20 +287,26 @@ impl<K: Record + Hash + Eq + Clone, A: Record + Clone> Slices<K, A> {
         Ok(())
     }
 
-    /// What was saved. Of several that knew of time, who knew least is believed: nothing that would have counted is
-    /// then late.
+    /// What was saved. Of several that knew of time, who knew least is believed, so that nothing is late that would
+    /// have counted; but what the others have given is not given again.
     pub(super) fn restore(saved: &Saved) -> Result<Self> {
         let (mut slices, mut known) = (Slices::new(), None);
-        for (_, mut bytes) in saved.groups() {
+        for (group, mut bytes) in saved.groups() {
             let time: Timestamp = load(&mut bytes)?;
-            known = Some(known.map_or(time, |known: Timestamp| known.min(time)));
+            slices.known.insert(group, time);
+            known = Some(
+                known.map_or((time, time), |(least, most): (Timestamp, Timestamp)| (least.min(time), most.max(time))),
+            );
             while !bytes.is_empty() {
                 let (slice, key, value): (Timestamp, K, A) = (load(&mut bytes)?, load(&mut bytes)?, load(&mut bytes)?);
                 slices.others.entry(slice).or_insert_with(KeyedTable::new).insert(stable_hash(&key), key, value);
             }
         }
-        if let Some(time) = known {
-            (slices.time, slices.early) = (time, time);
+        if let Some((least, most)) = known {
+            (slices.time, slices.early) = (least, least);
+            if least == most {
+                slices.known.clear();
+            }
         }
         Ok(slices)
     }

@@ -31,6 +31,8 @@ impl Window {
 pub struct Windows {
     size: Timestamp,
     slide: Timestamp,
+    /// How long a slice is: windows begin and end where slices do.
+    slice: Timestamp,
     offset: Timestamp,
     late: Timestamp,
     early: Option<Timestamp>,
@@ -44,7 +46,8 @@ impl Windows {
 
     /// Windows of a size, one beginning every `slide`, which is the size at most.
     pub fn sliding(size: Duration, slide: Duration) -> Self {
-        Windows { size: milliseconds(size), slide: milliseconds(slide), offset: 0, late: 0, early: None }
+        let (size, slide) = (milliseconds(size), milliseconds(slide));
+        Windows { size, slide, slice: common(size, slide), offset: 0, late: 0, early: None }
     }
 
     /// Windows begin so much later, as those of days in a time zone do.
@@ -85,19 +88,10 @@ impl Windows {
         }
     }
 
-    /// The length of a slice: windows begin and end where slices do.
-    pub(super) fn slice(&self) -> Timestamp {
-        let (mut a, mut b) = (self.size.max(1), self.slide.max(1));
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    }
-
     /// The beginning of the slice that a time is in.
     #[inline(always)]
     pub(super) fn slice_of(&self, time: Timestamp) -> Timestamp {
-        time.saturating_sub(time.saturating_sub(self.offset).rem_euclid(self.slice()))
+        time.saturating_sub(time.saturating_sub(self.offset).rem_euclid(self.slice))
     }
 
     /// The window that ends there.
@@ -145,8 +139,17 @@ impl Windows {
 
     /// The last time for early results up to `time`.
     pub(super) fn early_at(&self, time: Timestamp) -> Option<Timestamp> {
-        self.early.map(|interval| time - time.rem_euclid(interval))
+        self.early.map(|interval| time.saturating_sub(time.rem_euclid(interval)))
     }
+}
+
+/// The longest time of which both are multiples; a millisecond at least.
+fn common(a: Timestamp, b: Timestamp) -> Timestamp {
+    let (mut a, mut b) = (a.max(1), b.max(1));
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 #[cfg(test)]
@@ -156,7 +159,7 @@ mod tests {
     use super::*;
 
     fn windows(size: i64, slide: i64, offset: i64) -> Windows {
-        Windows { size, slide, offset, late: 0, early: None }
+        Windows { size, slide, slice: common(size, slide), offset, late: 0, early: None }
     }
 
     #[test]
@@ -189,11 +192,11 @@ mod tests {
         ) {
             let windows = windows(size, slide, offset);
             let slice = windows.slice_of(time);
-            prop_assert!(slice <= time && time < slice + windows.slice());
+            prop_assert!(slice <= time && time < slice + windows.slice);
             let ends = |time: i64| -> Vec<i64> {
                 (time + 1..=time + size).filter(|end| (end - size - offset).rem_euclid(slide) == 0).collect()
             };
-            for inside in [slice, time, slice + windows.slice() - 1] {
+            for inside in [slice, time, slice + windows.slice - 1] {
                 prop_assert_eq!(ends(inside), ends(time));
             }
             prop_assert_eq!(ends(time).first().copied(), Some(windows.end_after(slice)));

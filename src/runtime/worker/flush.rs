@@ -18,6 +18,8 @@ impl State {
     pub(super) fn rest(&mut self) {
         if !matches!(self.phase, Phase::Running | Phase::Draining)
             || self.started.is_none()
+            // Behind the barrier of a savepoint nothing happens.
+            || self.halted
             || self.is_about_to_produce()
         {
             return;

@@ -456,7 +456,7 @@ impl State {
     }
 
     fn leave_if_empty(&mut self) {
-        if self.phase != Phase::Leaving || !self.arguments.flow.pump() {
+        if self.phase != Phase::Leaving || !self.arguments.flow.pump() || !self.arguments.flow.is_empty() {
             return;
         }
         if self.arguments.checkpoints {

@@ -6,22 +6,25 @@ use super::{Channel, Credit, Message, Phase, State};
 use crate::actor;
 use crate::workflow::{Origin, Watermark};
 
-/// How often sources look at the time of those who tell it by the clock, or wait for pauses, or did not tell it because
+/// How often workers look at the time of those who tell it by the clock, or wait for pauses, or did not tell it because
 /// they just had: so often that nobody who waits for a result notices, so seldom that it costs nothing.
 const TICK: Duration = Duration::from_millis(20);
 
 impl State {
-    /// Begins to look at the time, if there is any in the workflow and this is a source. One that says nothing of time,
-    /// as nobody behind it in its worker does, is not waited for.
+    /// Begins to look at the time, if somebody in the worker does. A source that says nothing of it, where others do, is
+    /// not waited for.
     pub(super) fn begin_time(&mut self) {
         let stage = &self.arguments.stage;
+        let keeps_time = stage.keeps_time;
         if stage.timed && stage.factory.origin() != Origin::Links {
             self.advance(Some(Watermark::Idle));
+        }
+        if keeps_time {
             self.tick();
         }
     }
 
-    /// Lets those in the worker of a source say how far time has come, now and from time to time.
+    /// Lets those in the worker say how far time has come, now and from time to time.
     pub(super) fn tick(&mut self) {
         if self.phase != Phase::Running {
             return;

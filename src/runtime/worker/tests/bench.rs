@@ -298,6 +298,7 @@ impl Bench {
                 channels: kind.channels,
                 blocks: false,
                 timed: false,
+                keeps_time: false,
             },
             flow: flow.clone(),
             progress: Arc::default(),
