@@ -18,3 +18,4 @@ mod runtime;
 mod strategies;
 mod strategy_of_a_user;
 mod support;
+mod time;
