@@ -8,6 +8,8 @@ extern crate self as skitter;
 pub mod actor;
 mod cli;
 pub mod codec;
+#[cfg(feature = "redis")]
+pub mod connectors;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod hosts;

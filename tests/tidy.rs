@@ -24,6 +24,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     // Built-ins stand on what users have, too: an operator names the default strategy of its operation.
     ("strategies", &["id", "codec", "workflow"]),
     ("operations", &["id", "codec", "workflow", "strategies"]),
+    ("connectors", &["id", "codec", "workflow", "strategies"]),
     ("runtime", &["id", "codec", "telemetry", "workflow", "actor", "net", "state"]),
     // For the tests of users, so it sees what they see.
     ("testing", &["id", "codec", "workflow", "strategies", "operations", "runtime"]),

@@ -1,0 +1,27 @@
+//! Sources and sinks of other systems, each behind a feature of the package: who has no use of one builds nothing of
+//! it.
+//!
+//! | feature | sources | sinks |
+//! |---|---|---|
+#![cfg_attr(feature = "redis", doc = "| `redis` | [`RedisStreams`] | [`RedisSink`] |")]
+//!
+//! `connectors` is all of them. What each promises when something fails is said where it is defined, and in the table
+//! of the README.
+//!
+//! - **Addresses** are URLs. `${NAME}` in one stands for a variable of the environment of the node that connects, so
+//!   that a password need not be in a program, in its arguments, or in what the master tells its workers:
+//!   `redis://app:${REDIS_PASSWORD}@db.example.org`. A password is in no message, however it got there.
+//! - **Servers that are away** are waited for: at the start for 10 s, for programs that are started together; later for
+//!   a minute, or as long as [`patience`](RedisStreams::patience) says. Behind that the deployment fails, and is
+//!   started anew from its last checkpoint like any other one.
+
+mod batches;
+mod columns;
+mod retry;
+mod server;
+
+#[cfg(feature = "redis")]
+mod redis;
+
+#[cfg(feature = "redis")]
+pub use redis::{RedisEntry, RedisReader, RedisSink, RedisStreams, RedisWriter};

@@ -1,0 +1,177 @@
+//! Where a server is, and as whom it is spoken to.
+
+use std::fmt;
+
+use crate::workflow::{Error, Result};
+
+/// What stands for a secret where a URL is shown.
+const HIDDEN: &str = "***";
+
+/// The URL of a server. It shows no password.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct ServerUrl(String);
+
+/// A URL as it is used, with the secrets in it.
+pub(super) struct Resolved {
+    pub url: String,
+    secrets: Vec<String>,
+}
+
+impl ServerUrl {
+    pub fn new(url: impl Into<String>) -> Self {
+        ServerUrl(url.into())
+    }
+
+    /// Checks that this is a URL of one of these schemes, as far as that goes without its variables.
+    pub fn check(&self, schemes: &[&str]) -> Result<()> {
+        let example = schemes.first().copied().unwrap_or_default();
+        let wrong = |why: &str| {
+            Err(Error::Operation(format!("`{self}` is not the URL of a server: {why}; write `{example}://HOST:PORT`")))
+        };
+        match self.0.split_once("://") {
+            None => wrong("it has no scheme"),
+            Some((scheme, _)) if !schemes.contains(&scheme) => wrong(&format!("`{scheme}` is no scheme that is known")),
+            Some((_, "")) => wrong("it has no host"),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// The URL with the variables of the environment in it.
+    ///
+    /// # Errors
+    /// When a variable is not set, or its name has no end.
+    pub fn resolve(&self) -> Result<Resolved> {
+        self.resolve_with(|name| std::env::var(name).ok())
+    }
+
+    fn resolve_with(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Resolved> {
+        let (mut url, mut secrets, mut rest) = (String::new(), Vec::new(), self.0.as_str());
+        while let Some((before, behind)) = rest.split_once("${") {
+            let Some((name, behind)) = behind.split_once('}') else {
+                return Err(Error::Operation(format!(
+                    "`{self}`: the name of a variable has no end; write `${{NAME}}`"
+                )));
+            };
+            let Some(value) = variable(name) else {
+                let why = format!("`{self}`: there is no variable `{name}` in the environment of this node; set it");
+                return Err(Error::Operation(why));
+            };
+            url.push_str(before);
+            url.push_str(&percent_encoded(&value));
+            secrets.push(value);
+            rest = behind;
+        }
+        url.push_str(rest);
+        secrets.extend(password(&url).map(str::to_owned));
+        secrets.retain(|secret| !secret.is_empty());
+        Ok(Resolved { url, secrets })
+    }
+}
+
+impl Resolved {
+    /// A message of somebody else, without the secrets that may be in it.
+    pub fn scrub(&self, message: impl fmt::Display) -> String {
+        let message = message.to_string();
+        self.secrets.iter().fold(message, |message, secret| message.replace(secret.as_str(), HIDDEN))
+    }
+}
+
+/// What stands before the host: where in the text it begins and ends.
+fn user_info(url: &str) -> Option<(usize, usize)> {
+    let from = url.find("://")? + 3;
+    // A password may have been written as it is, with any character in it.
+    let to = from + url[from..].rfind('@')?;
+    Some((from, to))
+}
+
+fn password(url: &str) -> Option<&str> {
+    let (from, to) = user_info(url)?;
+    url[from..to].split_once(':').map(|(_, password)| password)
+}
+
+/// As a part of a URL: a variable may hold any character.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Without its password, and without its query, in which there may be one, too.
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.0.as_str();
+        let (from, to) = user_info(url).unwrap_or((0, 0));
+        let behind = &url[to..];
+        f.write_str(&url[..from])?;
+        match url[from..to].split_once(':') {
+            Some((user, _)) => write!(f, "{user}:{HIDDEN}")?,
+            None => f.write_str(&url[from..to])?,
+        }
+        f.write_str(behind.split('?').next().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolved").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_shown_nowhere() {
+        for (url, shown) in [
+            ("redis://localhost:6379", "redis://localhost:6379"),
+            ("redis://me@localhost", "redis://me@localhost"),
+            ("redis://me:hunter2@localhost/1", "redis://me:***@localhost/1"),
+            ("redis://:hunter2@localhost", "redis://:***@localhost"),
+            ("redis://me:hunter2@odd/@localhost", "redis://me:***@localhost"),
+            ("redis://me:${PASSWORD}@localhost", "redis://me:***@localhost"),
+            ("postgres://db/x?password=hunter2", "postgres://db/x"),
+            ("hunter2", "hunter2"),
+        ] {
+            let url = ServerUrl::new(url);
+            assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), format!("\"{shown}\"")));
+        }
+        let resolved = ServerUrl::new("redis://me:hunter2@localhost").resolve().expect("no variables");
+        assert_eq!(resolved.scrub("refused `me` with `hunter2`"), "refused `me` with `***`");
+        assert!(!format!("{resolved:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn variables_are_those_of_the_node() {
+        let variable = |name: &str| Some(format!("<{name}>")).filter(|_| name != "NONE");
+        let url = ServerUrl::new("redis://${USER}:${PASSWORD}@localhost");
+        let resolved = url.resolve_with(variable).expect("both are set");
+        assert_eq!(resolved.url, "redis://%3CUSER%3E:%3CPASSWORD%3E@localhost");
+        assert_eq!(resolved.scrub("no <PASSWORD>, no %3CPASSWORD%3E"), "no ***, no ***");
+        let error = ServerUrl::new("redis://${NONE}").resolve_with(variable).expect_err("not set").to_string();
+        assert!(error.contains("no variable `NONE`"), "{error}");
+        assert!(ServerUrl::new("redis://${USER").resolve_with(variable).is_err());
+    }
+
+    #[test]
+    fn a_url_has_a_scheme_and_a_host() {
+        assert!(ServerUrl::new("redis://x").check(&["redis"]).is_ok());
+        for (url, why) in
+            [("localhost:6379", "no scheme"), ("http://x", "`http` is no scheme"), ("redis://", "no host")]
+        {
+            let error = ServerUrl::new(url).check(&["redis", "rediss"]).expect_err(url).to_string();
+            assert!(error.contains(why) && error.contains("redis://HOST:PORT"), "{error}");
+        }
+    }
+}

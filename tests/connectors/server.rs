@@ -1,0 +1,78 @@
+//! Servers that live as long as a test.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a test waits for what must come: far longer than it takes on a machine with much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server with a directory of its own. Dropped, it is killed.
+pub struct Server {
+    pub port: u16,
+    pub directory: TempDir,
+    command: Box<dyn Fn(u16, &TempDir) -> Command + Send + Sync>,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// A server that this starts, given its port and directory.
+    pub fn start(command: impl Fn(u16, &TempDir) -> Command + Send + Sync + 'static) -> Server {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut server = Server { port: free_port(), directory, command: Box::new(command), child: None };
+        server.up();
+        server
+    }
+
+    /// Starts it, again, and waits until it accepts connections.
+    pub fn up(&mut self) {
+        let mut command = (self.command)(self.port, &self.directory);
+        let log = std::fs::File::create(self.directory.path().join("log")).expect("a file");
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
+        let name = command.get_program().to_string_lossy().into_owned();
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("`{name}` cannot be started ({error}): scripts/setup"));
+        self.child = Some(child);
+        eventually("the server does not come up", || {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child"));
+            assert!(ended.is_none(), "`{name}` has ended: {}", self.log());
+            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+    }
+
+    /// Kills it, as a loss of power does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody listens at.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Waits until something is so.
+pub fn eventually(otherwise: &str, mut so: impl FnMut() -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < limit, "{otherwise}");
+        std::thread::yield_now();
+    }
+}
