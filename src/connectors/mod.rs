@@ -3,6 +3,7 @@
 //!
 //! | feature | sources | sinks |
 //! |---|---|---|
+#![cfg_attr(feature = "postgres", doc = "| `postgres` | [`PostgresQuery`] | [`PostgresSink`] |")]
 #![cfg_attr(feature = "redis", doc = "| `redis` | [`RedisStreams`] | [`RedisSink`] |")]
 //!
 //! `connectors` is all of them. What each promises when something fails is said where it is defined, and in the table
@@ -12,16 +13,22 @@
 //!   that a password need not be in a program, in its arguments, or in what the master tells its workers:
 //!   `redis://app:${REDIS_PASSWORD}@db.example.org`. A password is in no message, however it got there.
 //! - **Servers that are away** are waited for: at the start for 10 s, for programs that are started together; later for
-//!   a minute, or as long as [`patience`](RedisStreams::patience) says. Behind that the deployment fails, and is
+//!   a minute, or as long as `patience` says. Behind that the deployment fails, and is
 //!   started anew from its last checkpoint like any other one.
 
 mod batches;
 mod columns;
+#[cfg(feature = "postgres")]
+mod driver;
 mod retry;
 mod server;
 
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresQuery, PostgresReader, PostgresSink, PostgresWriter};
 #[cfg(feature = "redis")]
 pub use redis::{RedisEntry, RedisReader, RedisSink, RedisStreams, RedisWriter};

@@ -1,5 +1,6 @@
 //! Workflows that take checkpoints and fail in the middle.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use skitter::prelude::*;
 use skitter::runtime::{Checkpoints, DeploymentHandle, Intensity, Runtime, Settings, Summary};
+use skitter::workflow::{Commit, Saved, Snapshot};
 use tempfile::TempDir;
 
 use crate::server::PATIENCE;
@@ -96,4 +98,48 @@ pub fn manifests(store: &Path) -> usize {
             if path.is_dir() { manifests(&path) } else { usize::from(is_manifest) }
         })
         .sum()
+}
+
+/// What a worker with an exactly-once sink does that is taken for dead and is not, beside the one that has gone on with
+/// its state: in the end there are three records, `(1, 2)`, `(2, 4)` and `(3, 6)`. `count` says how many there are.
+pub fn fates_of_a_zombie<S>(sink: &S, mut count: impl FnMut() -> u64)
+where
+    S: React<In = (u64, u64), Out = Infallible>,
+{
+    let react = |state: &mut S::State, n| sink.react(state, (n, n * 2), &mut Vec::new()).expect("it is taken");
+    let save = |state: &mut S::State, checkpoint| {
+        let mut snapshot = Snapshot::new(checkpoint);
+        sink.snapshot(state, &mut snapshot).expect("a snapshot");
+        let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
+        Saved::new(parts.collect(), 0)
+    };
+    let commit = |state: &mut S::State, checkpoint| {
+        sink.commit(state, Commit::Checkpoint(checkpoint)).expect("a commit");
+    };
+    let mut zombie = sink.init();
+    react(&mut zombie, 1);
+    let saved = save(&mut zombie, 1);
+    // Checkpoint 1 is complete; what follows in this worker is of no complete one.
+    react(&mut zombie, 2);
+    save(&mut zombie, 2);
+    let mut heir = sink.restore(&saved).expect("a state");
+    assert_eq!(count(), 0, "nobody has committed");
+    commit(&mut heir, 1);
+    assert_eq!(count(), 1);
+    commit(&mut zombie, 1);
+    assert_eq!(count(), 1, "it was there already");
+    react(&mut heir, 2);
+    react(&mut zombie, 2);
+    save(&mut zombie, 3);
+    save(&mut heir, 2);
+    react(&mut heir, 3);
+    commit(&mut heir, 2);
+    commit(&mut heir, 2);
+    assert_eq!(count(), 2);
+    // It ends without a checkpoint in between.
+    sink.finish(&mut heir, &mut Vec::new()).expect("an end");
+    save(&mut heir, 4);
+    drop(zombie);
+    sink.commit(&mut heir, Commit::End).expect("a commit");
+    assert_eq!(count(), 3);
 }

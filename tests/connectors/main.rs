@@ -5,5 +5,6 @@
 #![cfg(test)]
 
 mod fault;
+mod postgres;
 mod redis;
 mod server;

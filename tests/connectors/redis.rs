@@ -7,7 +7,7 @@ use skitter::connectors::{RedisEntry, RedisSink, RedisStreams};
 use skitter::operations::{Collected, Paced};
 use skitter::prelude::*;
 
-use crate::fault::{House, ended};
+use crate::fault::{House, ended, fates_of_a_zombie};
 use crate::server::{Server, eventually, free_port};
 
 const COUNT: u64 = 3000;
@@ -228,6 +228,15 @@ fn each_record_is_in_the_stream_once_although_the_server_dies() {
     let mut found = numbers(&mut client(&server), "out");
     found.sort_unstable();
     assert!(found == (0..COUNT).collect::<Vec<_>>(), "none twice, none lost");
+}
+
+#[test]
+fn a_worker_that_was_taken_for_dead_writes_nothing_twice() {
+    let server = server();
+    let mut client = client(&server);
+    let sink = RedisSink::stream(url(&server), "out", ["n", "double"]).exactly_once();
+    fates_of_a_zombie(&sink, || redis::cmd("XLEN").arg("out").query(&mut client).expect("a length"));
+    assert_eq!(numbers(&mut client, "out"), [1, 2, 3]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a test waits for what must come: far longer than it takes on a machine with much else to do.
@@ -15,13 +16,23 @@ pub struct Server {
     pub directory: TempDir,
     command: Box<dyn Fn(u16, &TempDir) -> Command + Send + Sync>,
     child: Option<Child>,
+    /// By what it is killed.
+    signal: Signal,
 }
 
 impl Server {
     /// A server that this starts, given its port and directory.
     pub fn start(command: impl Fn(u16, &TempDir) -> Command + Send + Sync + 'static) -> Server {
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut server = Server { port: free_port(), directory, command: Box::new(command), child: None };
+        Server::start_in(tempfile::tempdir().expect("a directory"), Signal::KILL, command)
+    }
+
+    /// One that runs in this directory, and is killed by this signal.
+    pub fn start_in(
+        directory: TempDir,
+        signal: Signal,
+        command: impl Fn(u16, &TempDir) -> Command + Send + Sync + 'static,
+    ) -> Server {
+        let mut server = Server { port: free_port(), directory, command: Box::new(command), child: None, signal };
         server.up();
         server
     }
@@ -45,7 +56,7 @@ impl Server {
     /// Kills it, as a loss of power does.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
+            let _ = kill_process(Pid::from_child(&child), self.signal);
             let _ = child.wait();
         }
     }
