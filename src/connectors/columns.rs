@@ -71,6 +71,19 @@ pub(super) fn text(value: Value) -> String {
     }
 }
 
+/// A record as what a message says: text as it is, all else as JSON.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+#[cfg(feature = "nats")]
+pub(super) fn bytes<T: Serialize>(record: &T) -> Result<Vec<u8>> {
+    match serde_json::to_value(record) {
+        Ok(Value::String(text)) => Ok(text.into_bytes()),
+        Ok(other) => Ok(other.to_string().into_bytes()),
+        Err(error) => Err(Error::Operation(format!("the record cannot be written as JSON: {error}"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

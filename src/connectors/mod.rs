@@ -3,6 +3,7 @@
 //!
 //! | feature | sources | sinks |
 //! |---|---|---|
+#![cfg_attr(feature = "nats", doc = "| `nats` | [`NatsStream`] | [`NatsSink`] |")]
 #![cfg_attr(feature = "postgres", doc = "| `postgres` | [`PostgresQuery`] | [`PostgresSink`] |")]
 #![cfg_attr(feature = "redis", doc = "| `redis` | [`RedisStreams`] | [`RedisSink`] |")]
 //!
@@ -18,16 +19,20 @@
 
 mod batches;
 mod columns;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "nats", feature = "postgres"))]
 mod driver;
 mod retry;
 mod server;
 
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "nats")]
+pub use nats::{NatsMessage, NatsReader, NatsSink, NatsStream, NatsWriter};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresQuery, PostgresReader, PostgresSink, PostgresWriter};
 #[cfg(feature = "redis")]

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{Timespec, poll};
 
+use super::server::ServerUrl;
 use crate::codec::stable_hash;
+use crate::workflow::{Error, Result};
 
 /// How long a server may be away at the start: programs that are started together with this one are up by then, and
 /// who has mistyped the address learns of it.
@@ -24,9 +26,74 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// What an attempt to do something has come to.
+pub(super) enum Attempt<R> {
+    Done(R),
+    /// The server is away: try again after this time.
+    Away(Duration),
+}
+
+/// Why a server has not done something.
+pub(super) enum Failure {
+    /// It refuses, and would do so again.
+    Refused(String),
+    /// It is away, and may come back.
+    Away(String),
+    /// It is not at fault.
+    Other(Error),
+}
+
+/// A server, and whether it is there.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    /// What it is a server of, for messages.
+    system: &'static str,
+    server: ServerUrl,
+    retry: Retry,
+}
+
+impl Attempts {
+    pub fn new(system: &'static str, server: &ServerUrl, patience: Duration) -> Self {
+        Attempts { system, server: server.clone(), retry: Retry::new(patience) }
+    }
+
+    pub fn server(&self) -> &ServerUrl {
+        &self.server
+    }
+
+    /// Draws the consequences of an attempt; `what` names it for messages.
+    ///
+    /// # Errors
+    /// When the server refuses it, or has been away for too long.
+    pub fn judge<R>(&mut self, what: &str, result: Result<R, Failure>) -> Result<Attempt<R>> {
+        let Attempts { system, server, retry } = self;
+        let reason = match result {
+            Ok(result) => {
+                if retry.since.is_some() {
+                    tracing::info!(%server, "Connected again");
+                    retry.is_well();
+                }
+                return Ok(Attempt::Done(result));
+            }
+            Err(Failure::Other(error)) => return Err(error),
+            Err(Failure::Refused(reason)) => {
+                return Err(Error::Outside(format!("{system} at `{server}` cannot {what}: {reason}")));
+            }
+            Err(Failure::Away(reason)) => reason,
+        };
+        if retry.since.is_none() {
+            tracing::warn!(%server, reason, "Cannot reach {system}, trying again");
+        }
+        retry.failed(Instant::now()).map(Attempt::Away).ok_or_else(|| {
+            let advice = "is it running, and can this node reach it?";
+            Error::Outside(format!("cannot reach {system} at `{server}`: {reason}; {advice}"))
+        })
+    }
+}
+
 /// The attempts to reach a server.
 #[derive(Debug)]
-pub(super) struct Retry {
+struct Retry {
     patience: Duration,
     wait: Duration,
     /// Since when it has been away.
@@ -44,11 +111,6 @@ impl Retry {
         let wait = jittered(self.wait);
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         Some(wait).filter(|wait| now.saturating_duration_since(since) + *wait <= self.patience)
-    }
-
-    /// Whether an attempt has failed since it was well.
-    pub fn is_away(&self) -> bool {
-        self.since.is_some()
     }
 
     /// It has answered.
@@ -87,9 +149,7 @@ mod tests {
         assert!(now - begin > PATIENCE / 2 && now - begin <= PATIENCE, "{waits:?}");
         assert!(waits[0] <= FIRST_WAIT && waits.iter().all(|wait| *wait <= LONGEST_WAIT), "{waits:?}");
         assert!((12..60).contains(&waits.len()), "{waits:?}");
-        assert!(retry.is_away());
         retry.is_well();
-        assert!(!retry.is_away());
         assert!(retry.failed(now).is_some_and(|wait| wait <= FIRST_WAIT));
     }
 
@@ -98,5 +158,19 @@ mod tests {
         let begin = Instant::now();
         wait(Duration::from_millis(2));
         assert!(begin.elapsed() >= Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_an_absence_is_not() {
+        let mut attempts = Attempts::new("X", &ServerUrl::new("x://me:hunter2@y"), Duration::from_millis(60));
+        let refused = attempts.judge::<()>("z", Err(Failure::Refused("no".to_owned()))).map(|_| ());
+        assert_eq!(refused, Err(Error::Outside("X at `x://me:***@y` cannot z: no".to_owned())));
+        assert!(matches!(attempts.judge::<()>("z", Err(Failure::Away("cut".to_owned()))), Ok(Attempt::Away(_))));
+        assert!(matches!(attempts.judge("z", Ok(1)), Ok(Attempt::Done(1))));
+        assert!(matches!(attempts.judge::<()>("z", Err(Failure::Away("cut".to_owned()))), Ok(Attempt::Away(_))));
+        let gone =
+            attempts.judge::<()>("z", Err(Failure::Away("cut".to_owned()))).map(|_| ()).map_err(|e| e.to_string());
+        let message = "cannot reach X at `x://me:***@y`: cut; is it running, and can this node reach it?";
+        assert_eq!(gone, Err(message.to_owned()));
     }
 }

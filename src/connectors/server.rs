@@ -76,6 +76,38 @@ impl Resolved {
     }
 }
 
+/// A URL in parts, for clients that want it so.
+#[cfg(feature = "nats")]
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub scheme: String,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    /// Host and port, and what is behind them.
+    pub rest: String,
+}
+
+#[cfg(feature = "nats")]
+impl Resolved {
+    /// The parts of the URL, with the login decoded.
+    pub fn parts(&self) -> Parts {
+        let url = self.url.as_str();
+        let (scheme, behind) = url.split_once("://").unwrap_or(("", url));
+        let (from, to) = user_info(url).unwrap_or((0, 0));
+        let (user, password) = match url[from..to].split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (&url[from..to], None),
+        };
+        let rest = if to > 0 { &url[to + 1..] } else { behind };
+        Parts {
+            scheme: scheme.to_owned(),
+            user: Some(percent_decoded(user)).filter(|user| !user.is_empty()),
+            password: password.map(percent_decoded),
+            rest: rest.to_owned(),
+        }
+    }
+}
+
 /// What stands before the host: where in the text it begins and ends.
 fn user_info(url: &str) -> Option<(usize, usize)> {
     let from = url.find("://")? + 3;
@@ -99,6 +131,20 @@ fn percent_encoded(text: &str) -> String {
         }
     }
     encoded
+}
+
+/// The other way; what is no code stays as it is.
+#[cfg(feature = "nats")]
+fn percent_decoded(text: &str) -> String {
+    let (mut decoded, bytes) = (Vec::with_capacity(text.len()), text.as_bytes());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let code =
+            text.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(|code| u8::from_str_radix(code, 16).ok());
+        decoded.push(code.unwrap_or(*byte));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 /// Without its password, and without its query, in which there may be one, too.
@@ -162,6 +208,21 @@ mod tests {
         let error = ServerUrl::new("redis://${NONE}").resolve_with(variable).expect_err("not set").to_string();
         assert!(error.contains("no variable `NONE`"), "{error}");
         assert!(ServerUrl::new("redis://${USER").resolve_with(variable).is_err());
+    }
+
+    #[cfg(feature = "nats")]
+    #[test]
+    fn parts_are_decoded() {
+        let parts = |url: &str| {
+            let Parts { scheme, user, password, rest } = ServerUrl::new(url).resolve().expect("no variables").parts();
+            (scheme, user.unwrap_or("-".into()), password.unwrap_or("-".into()), rest)
+        };
+        let of = |scheme: &str, user: &str, password: &str, rest: &str| {
+            (scheme.to_owned(), user.to_owned(), password.to_owned(), rest.to_owned())
+        };
+        assert_eq!(parts("nats://me:a%20b%@x:1/y"), of("nats", "me", "a b%", "x:1/y"));
+        assert_eq!(parts("mqtt://me@x"), of("mqtt", "me", "-", "x"));
+        assert_eq!(parts("mqtt://x:1"), of("mqtt", "-", "-", "x:1"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
@@ -15,22 +15,14 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::connectors::driver::Driver;
-use crate::connectors::retry::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Retry, wait};
+use crate::connectors::retry::{ANSWER_TIMEOUT, Attempt, Attempts, CONNECT_TIMEOUT, Failure, wait};
 use crate::connectors::server::{Resolved, ServerUrl};
 use crate::workflow::{Error, Result};
 
 /// A connection to a PostgreSQL server.
 pub(super) struct Link {
-    server: ServerUrl,
+    attempts: Attempts,
     session: Option<Session>,
-    retry: Retry,
-}
-
-/// What an attempt has come to.
-pub(super) enum Attempt<R> {
-    Done(R),
-    /// The server is away: try again after this time.
-    Away(Duration),
 }
 
 /// A connection, and who runs it.
@@ -42,24 +34,24 @@ struct Session {
 }
 
 /// Why something was not done.
-enum Failure {
-    Refused(tokio_postgres::Error),
+enum Trouble {
+    Of(tokio_postgres::Error),
     Late(Duration),
     Closed,
     /// There is no way to ask.
     Other(Error),
 }
 
-impl From<tokio_postgres::Error> for Failure {
+impl From<tokio_postgres::Error> for Trouble {
     fn from(error: tokio_postgres::Error) -> Self {
-        Failure::Refused(error)
+        Trouble::Of(error)
     }
 }
 
 impl Link {
     /// One that is made when it is needed.
     pub fn new(server: &ServerUrl, patience: Duration) -> Self {
-        Link { server: server.clone(), session: None, retry: Retry::new(patience) }
+        Link { attempts: Attempts::new("PostgreSQL", server, patience), session: None }
     }
 
     /// Does something once; `what` names it for messages.
@@ -71,40 +63,22 @@ impl Link {
         what: &str,
         call: impl AsyncFnOnce(&Client) -> Result<R, tokio_postgres::Error>,
     ) -> Result<Attempt<R>> {
-        let resolved = self.server.resolve()?;
+        let resolved = self.attempts.server().resolve()?;
         let result = match &mut self.session {
             Some(session) => session.run(call),
             none => connect(&resolved).and_then(|session| none.insert(session).run(call)),
         };
-        let failure = match result {
-            Ok(result) => {
-                if self.retry.is_away() {
-                    tracing::info!(server = %self.server, "Connected again");
-                    self.retry.is_well();
-                }
-                return Ok(Attempt::Done(result));
-            }
-            Err(failure) => failure,
-        };
-        self.session = None;
-        let reason = match &failure {
-            Failure::Refused(error) => resolved.scrub(whole(error)),
-            Failure::Late(limit) => format!("no answer within {} s", limit.as_secs()),
-            Failure::Closed => "the connection was closed".to_owned(),
-            Failure::Other(error) => return Err(error.clone()),
-        };
-        if matches!(&failure, Failure::Refused(error) if !is_away(error)) {
-            return Err(Error::Outside(format!("PostgreSQL at `{}` cannot {what}: {reason}", self.server)));
+        if result.is_err() {
+            self.session = None;
         }
-        let first = !self.retry.is_away();
-        let Some(wait) = self.retry.failed(Instant::now()) else {
-            let advice = "is it running, and can this node reach it?";
-            return Err(Error::Outside(format!("cannot reach PostgreSQL at `{}`: {reason}; {advice}", self.server)));
+        let failure = |trouble| match trouble {
+            Trouble::Of(error) if is_away(&error) => Failure::Away(resolved.scrub(whole(&error))),
+            Trouble::Of(error) => Failure::Refused(resolved.scrub(whole(&error))),
+            Trouble::Late(limit) => Failure::Away(format!("no answer within {} s", limit.as_secs())),
+            Trouble::Closed => Failure::Away("the connection was closed".to_owned()),
+            Trouble::Other(error) => Failure::Other(error),
         };
-        if first {
-            tracing::warn!(server = %self.server, reason, "Cannot reach PostgreSQL, trying again");
-        }
-        Ok(Attempt::Away(wait))
+        self.attempts.judge(what, result.map_err(failure))
     }
 
     /// Does something, again and again while the server is away: it may be done more than once.
@@ -126,23 +100,23 @@ impl Link {
 }
 
 impl Session {
-    fn run<R>(&mut self, call: impl AsyncFnOnce(&Client) -> Result<R, tokio_postgres::Error>) -> Result<R, Failure> {
+    fn run<R>(&mut self, call: impl AsyncFnOnce(&Client) -> Result<R, tokio_postgres::Error>) -> Result<R, Trouble> {
         let Session { client, connection, driver } = self;
         let result = driver.run(ANSWER_TIMEOUT, async {
             tokio::select! {
                 // An answer that has come counts although the connection has ended behind it.
                 biased;
-                result = call(client) => result.map_err(Failure::Refused),
-                ended = connection => Err(ended.err().map_or(Failure::Closed, Failure::Refused)),
+                result = call(client) => result.map_err(Trouble::Of),
+                ended = connection => Err(ended.err().map_or(Trouble::Closed, Trouble::Of)),
             }
         });
-        result.unwrap_or(Err(Failure::Late(ANSWER_TIMEOUT)))
+        result.unwrap_or(Err(Trouble::Late(ANSWER_TIMEOUT)))
     }
 }
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Link").field("attempts", &self.attempts).finish_non_exhaustive()
     }
 }
 
@@ -154,25 +128,25 @@ fn is_local(config: &Config) -> bool {
     })
 }
 
-fn connect(server: &Resolved) -> Result<Session, Failure> {
+fn connect(server: &Resolved) -> Result<Session, Trouble> {
     let mut config: Config = server.url.parse()?;
     config.connect_timeout(CONNECT_TIMEOUT).application_name("skitter");
     if config.get_ssl_mode() == SslMode::Prefer {
         // To ask and to go on without it protects from nobody who is in between.
         config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
     }
-    let driver = Driver::new().map_err(Failure::Other)?;
+    let driver = Driver::new().map_err(Trouble::Other)?;
     let made = driver.run(ANSWER_TIMEOUT, async {
         let (client, connection) = if config.get_ssl_mode() == SslMode::Disable {
             let (client, connection) = config.connect(NoTls).await?;
             (client, Box::pin(connection) as Pin<Box<dyn Future<Output = _> + Send>>)
         } else {
-            let (client, connection) = config.connect(tls().map_err(Failure::Other)?).await?;
+            let (client, connection) = config.connect(tls().map_err(Trouble::Other)?).await?;
             (client, Box::pin(connection) as _)
         };
-        Ok::<_, Failure>((client, connection))
+        Ok::<_, Trouble>((client, connection))
     });
-    let (client, connection) = made.unwrap_or(Err(Failure::Late(ANSWER_TIMEOUT)))?;
+    let (client, connection) = made.unwrap_or(Err(Trouble::Late(ANSWER_TIMEOUT)))?;
     let mut session = Session { client, connection, driver };
     // Keys are told as text, and have to be read as they were written, whatever the server's settings.
     session

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::link::{Attempt, Link};
+use super::link::Link;
 use super::{SCHEMES, sql};
-use crate::connectors::retry::{FIRST_PATIENCE, PATIENCE};
+use crate::connectors::retry::{Attempt, FIRST_PATIENCE, PATIENCE};
 use crate::connectors::server::ServerUrl;
 use crate::workflow::{Emit, Error, Operation, Pull, Result, Saved, Share, Snapshot, Source};
 

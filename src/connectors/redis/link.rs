@@ -1,35 +1,27 @@
 //! A connection that is made anew when it is lost.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{Client, Connection, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use super::entry::EntryId;
-use crate::connectors::retry::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, FIRST_PATIENCE, Retry, wait};
+use crate::connectors::retry::{ANSWER_TIMEOUT, Attempt, Attempts, CONNECT_TIMEOUT, FIRST_PATIENCE, Failure, wait};
 use crate::connectors::server::{Resolved, ServerUrl};
-use crate::workflow::{Error, Result};
+use crate::workflow::Result;
 
 /// A connection to a Redis server.
 pub(super) struct Link {
-    server: ServerUrl,
+    attempts: Attempts,
     connection: Option<Connection>,
-    retry: Retry,
     /// How often it has been made.
     times: u64,
-}
-
-/// What an attempt has come to.
-pub(super) enum Attempt<R> {
-    Done(R),
-    /// The server is away: try again after this time.
-    Away(Duration),
 }
 
 impl Link {
     /// One that is made when it is needed.
     pub fn new(server: &ServerUrl, patience: Duration) -> Self {
-        Link { server: server.clone(), connection: None, retry: Retry::new(patience), times: 0 }
+        Link { attempts: Attempts::new("Redis", server, patience), connection: None, times: 0 }
     }
 
     /// Sees whether the server can be reached.
@@ -54,7 +46,7 @@ impl Link {
         what: &str,
         call: impl FnOnce(&mut Connection) -> RedisResult<R>,
     ) -> Result<Attempt<R>> {
-        let resolved = self.server.resolve()?;
+        let resolved = self.attempts.server().resolve()?;
         let result = match &mut self.connection {
             Some(connection) => call(connection),
             none => connect(&resolved).and_then(|connection| {
@@ -62,31 +54,15 @@ impl Link {
                 call(none.insert(connection))
             }),
         };
-        let error = match result {
-            Ok(result) => {
-                if self.retry.is_away() {
-                    tracing::info!(server = %self.server, "Connected again");
-                    self.retry.is_well();
-                }
-                return Ok(Attempt::Done(result));
-            }
-            Err(error) => error,
-        };
-        // What comes on it next may be the answer to what has failed.
-        self.connection = None;
-        let reason = resolved.scrub(&error);
-        if !is_away(&error) {
-            return Err(Error::Outside(format!("Redis at `{}` cannot {what}: {reason}", self.server)));
+        if result.is_err() {
+            // What comes on it next may be the answer to what has failed.
+            self.connection = None;
         }
-        let first = !self.retry.is_away();
-        let Some(wait) = self.retry.failed(Instant::now()) else {
-            let advice = "is it running, and can this node reach it?";
-            return Err(Error::Outside(format!("cannot reach Redis at `{}`: {reason}; {advice}", self.server)));
+        let failure = |error: RedisError| {
+            let reason = resolved.scrub(&error);
+            if is_away(&error) { Failure::Away(reason) } else { Failure::Refused(reason) }
         };
-        if first {
-            tracing::warn!(server = %self.server, reason, "Cannot reach Redis, trying again");
-        }
-        Ok(Attempt::Away(wait))
+        self.attempts.judge(what, result.map_err(failure))
     }
 
     /// Does something, again and again while the server is away: it may be done more than once.
@@ -105,7 +81,7 @@ impl Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("server", &self.server).field("times", &self.times).finish_non_exhaustive()
+        f.debug_struct("Link").field("attempts", &self.attempts).field("times", &self.times).finish_non_exhaustive()
     }
 }
 

@@ -7,9 +7,9 @@ use redis::{Connection, RedisResult};
 use serde::{Deserialize, Serialize};
 
 use super::entry::EntryId;
-use super::link::{Attempt, Link, newest};
+use super::link::{Link, newest};
 use super::{RedisEntry, SCHEMES};
-use crate::connectors::retry::PATIENCE;
+use crate::connectors::retry::{Attempt, PATIENCE};
 use crate::connectors::server::ServerUrl;
 use crate::id::Part;
 use crate::workflow::{self, Emit, Error, Operation, Pull, Result, Saved, Share, Snapshot, Source};
