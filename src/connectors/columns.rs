@@ -75,7 +75,7 @@ pub(super) fn text(value: Value) -> String {
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "mqtt", feature = "nats"))]
 pub(super) fn bytes<T: Serialize>(record: &T) -> Result<Vec<u8>> {
     match serde_json::to_value(record) {
         Ok(Value::String(text)) => Ok(text.into_bytes()),

@@ -3,6 +3,7 @@
 //!
 //! | feature | sources | sinks |
 //! |---|---|---|
+#![cfg_attr(feature = "mqtt", doc = "| `mqtt` | [`MqttSource`] | [`MqttSink`] |")]
 #![cfg_attr(feature = "nats", doc = "| `nats` | [`NatsStream`] | [`NatsSink`] |")]
 #![cfg_attr(feature = "postgres", doc = "| `postgres` | [`PostgresQuery`] | [`PostgresSink`] |")]
 #![cfg_attr(feature = "redis", doc = "| `redis` | [`RedisStreams`] | [`RedisSink`] |")]
@@ -17,13 +18,20 @@
 //!   a minute, or as long as `patience` says. Behind that the deployment fails, and is
 //!   started anew from its last checkpoint like any other one.
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod batches;
 mod columns;
-#[cfg(any(feature = "nats", feature = "postgres"))]
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "postgres"))]
 mod driver;
+#[cfg(feature = "mqtt")]
+mod receipts;
 mod retry;
 mod server;
+#[cfg(any(feature = "mqtt", feature = "postgres"))]
+mod tls;
 
+#[cfg(feature = "mqtt")]
+mod mqtt;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "postgres")]
@@ -31,9 +39,13 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "mqtt")]
+pub use mqtt::{MqttMessage, MqttSink, MqttSource, MqttWriter};
 #[cfg(feature = "nats")]
 pub use nats::{NatsMessage, NatsReader, NatsSink, NatsStream, NatsWriter};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresQuery, PostgresReader, PostgresSink, PostgresWriter};
+#[cfg(feature = "mqtt")]
+pub use receipts::{Delivery, Receipts};
 #[cfg(feature = "redis")]
 pub use redis::{RedisEntry, RedisReader, RedisSink, RedisStreams, RedisWriter};

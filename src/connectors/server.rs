@@ -77,7 +77,7 @@ impl Resolved {
 }
 
 /// A URL in parts, for clients that want it so.
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "mqtt", feature = "nats"))]
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Parts {
     pub scheme: String,
@@ -87,7 +87,7 @@ pub(super) struct Parts {
     pub rest: String,
 }
 
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "mqtt", feature = "nats"))]
 impl Resolved {
     /// The parts of the URL, with the login decoded.
     pub fn parts(&self) -> Parts {
@@ -134,7 +134,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 /// The other way; what is no code stays as it is.
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "mqtt", feature = "nats"))]
 fn percent_decoded(text: &str) -> String {
     let (mut decoded, bytes) = (Vec::with_capacity(text.len()), text.as_bytes());
     let mut at = 0;
@@ -210,7 +210,7 @@ mod tests {
         assert!(ServerUrl::new("redis://${USER").resolve_with(variable).is_err());
     }
 
-    #[cfg(feature = "nats")]
+    #[cfg(any(feature = "mqtt", feature = "nats"))]
     #[test]
     fn parts_are_decoded() {
         let parts = |url: &str| {

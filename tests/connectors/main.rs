@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod fault;
+mod mqtt;
 mod nats;
 mod postgres;
 mod redis;

@@ -4,11 +4,9 @@ use std::error::Error as _;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
@@ -17,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::connectors::driver::Driver;
 use crate::connectors::retry::{ANSWER_TIMEOUT, Attempt, Attempts, CONNECT_TIMEOUT, Failure, wait};
 use crate::connectors::server::{Resolved, ServerUrl};
+use crate::connectors::tls;
 use crate::workflow::{Error, Result};
 
 /// A connection to a PostgreSQL server.
@@ -141,7 +140,8 @@ fn connect(server: &Resolved) -> Result<Session, Trouble> {
             let (client, connection) = config.connect(NoTls).await?;
             (client, Box::pin(connection) as Pin<Box<dyn Future<Output = _> + Send>>)
         } else {
-            let (client, connection) = config.connect(tls().map_err(Trouble::Other)?).await?;
+            let tls = ClientConfig::clone(&*tls::client_config().map_err(Trouble::Other)?);
+            let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await?;
             (client, Box::pin(connection) as _)
         };
         Ok::<_, Trouble>((client, connection))
@@ -152,16 +152,6 @@ fn connect(server: &Resolved) -> Result<Session, Trouble> {
     session
         .run(async |client| client.batch_execute("SET datestyle TO 'ISO'; SET intervalstyle TO 'postgres'").await)?;
     Ok(session)
-}
-
-/// TLS with the certificates that this host trusts.
-fn tls() -> Result<MakeRustlsConnect> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Outside(format!("TLS cannot be set up: {error}")))?;
-    Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// A failure with all that it says, where the crate's own words say little.
