@@ -8,7 +8,7 @@ extern crate self as skitter;
 pub mod actor;
 mod cli;
 pub mod codec;
-#[cfg(any(feature = "mqtt", feature = "nats", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "http", feature = "mqtt", feature = "nats", feature = "postgres", feature = "redis"))]
 pub mod connectors;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -75,13 +75,23 @@ pub(super) fn text(value: Value) -> String {
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-#[cfg(any(feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "http", feature = "mqtt", feature = "nats"))]
 pub(super) fn bytes<T: Serialize>(record: &T) -> Result<Vec<u8>> {
     match serde_json::to_value(record) {
         Ok(Value::String(text)) => Ok(text.into_bytes()),
         Ok(other) => Ok(other.to_string().into_bytes()),
         Err(error) => Err(Error::Operation(format!("the record cannot be written as JSON: {error}"))),
     }
+}
+
+/// A record as JSON.
+///
+/// # Errors
+/// When it cannot be written so.
+#[cfg(feature = "http")]
+pub(super) fn json<T: Serialize>(record: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(record)
+        .map_err(|error| Error::Operation(format!("the record cannot be written as JSON: {error}")))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! | feature | sources | sinks |
 //! |---|---|---|
+#![cfg_attr(feature = "http", doc = "| `http` | [`HttpSource`] | [`HttpSink`] |")]
 #![cfg_attr(feature = "mqtt", doc = "| `mqtt` | [`MqttSource`] | [`MqttSink`] |")]
 #![cfg_attr(feature = "nats", doc = "| `nats` | [`NatsStream`] | [`NatsSink`] |")]
 #![cfg_attr(feature = "postgres", doc = "| `postgres` | [`PostgresQuery`] | [`PostgresSink`] |")]
@@ -23,13 +24,15 @@ mod batches;
 mod columns;
 #[cfg(any(feature = "mqtt", feature = "nats", feature = "postgres"))]
 mod driver;
-#[cfg(feature = "mqtt")]
+#[cfg(any(feature = "http", feature = "mqtt"))]
 mod receipts;
 mod retry;
 mod server;
 #[cfg(any(feature = "mqtt", feature = "postgres"))]
 mod tls;
 
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "nats")]
@@ -39,13 +42,15 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "http")]
+pub use http::{HttpSink, HttpSource, HttpWriter};
 #[cfg(feature = "mqtt")]
 pub use mqtt::{MqttMessage, MqttSink, MqttSource, MqttWriter};
 #[cfg(feature = "nats")]
 pub use nats::{NatsMessage, NatsReader, NatsSink, NatsStream, NatsWriter};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresQuery, PostgresReader, PostgresSink, PostgresWriter};
-#[cfg(feature = "mqtt")]
+#[cfg(any(feature = "http", feature = "mqtt"))]
 pub use receipts::{Delivery, Receipts};
 #[cfg(feature = "redis")]
 pub use redis::{RedisEntry, RedisReader, RedisSink, RedisStreams, RedisWriter};

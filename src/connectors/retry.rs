@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_final_and_an_absence_is_not() {
-        let mut attempts = Attempts::new("X", &ServerUrl::new("x://me:hunter2@y"), Duration::from_millis(60));
+        let mut attempts = Attempts::new("X", &ServerUrl::new("x://me:hunter2@y"), FIRST_WAIT);
         let refused = attempts.judge::<()>("z", Err(Failure::Refused("no".to_owned()))).map(|_| ());
         assert_eq!(refused, Err(Error::Outside("X at `x://me:***@y` cannot z: no".to_owned())));
         assert!(matches!(attempts.judge::<()>("z", Err(Failure::Away("cut".to_owned()))), Ok(Attempt::Away(_))));

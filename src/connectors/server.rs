@@ -45,27 +45,46 @@ impl ServerUrl {
     }
 
     fn resolve_with(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Resolved> {
-        let (mut url, mut secrets, mut rest) = (String::new(), Vec::new(), self.0.as_str());
-        while let Some((before, behind)) = rest.split_once("${") {
-            let Some((name, behind)) = behind.split_once('}') else {
-                return Err(Error::Operation(format!(
-                    "`{self}`: the name of a variable has no end; write `${{NAME}}`"
-                )));
-            };
-            let Some(value) = variable(name) else {
-                let why = format!("`{self}`: there is no variable `{name}` in the environment of this node; set it");
-                return Err(Error::Operation(why));
-            };
-            url.push_str(before);
-            url.push_str(&percent_encoded(&value));
-            secrets.push(value);
-            rest = behind;
-        }
-        url.push_str(rest);
+        let (url, mut secrets) = expand_with(&self.0, &format!("`{self}`"), percent_encoded, variable)?;
         secrets.extend(password(&url).map(str::to_owned));
+        secrets.extend(url.split_once('?').map(|(_, query)| query.to_owned()));
         secrets.retain(|secret| !secret.is_empty());
         Ok(Resolved { url, secrets })
     }
+}
+
+/// A text with the variables of the environment in it, each `written` as it has to be there; and what was found. `what`
+/// names the text for messages.
+///
+/// # Errors
+/// When a variable is not set, or its name has no end.
+#[cfg(feature = "http")]
+pub(super) fn expand(text: &str, what: &str, written: impl Fn(&str) -> String) -> Result<(String, Vec<String>)> {
+    expand_with(text, what, written, |name| std::env::var(name).ok())
+}
+
+fn expand_with(
+    text: &str,
+    what: &str,
+    written: impl Fn(&str) -> String,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(String, Vec<String>)> {
+    let (mut expanded, mut found, mut rest) = (String::new(), Vec::new(), text);
+    while let Some((before, behind)) = rest.split_once("${") {
+        let Some((name, behind)) = behind.split_once('}') else {
+            return Err(Error::Operation(format!("{what}: the name of a variable has no end; write `${{NAME}}`")));
+        };
+        let Some(value) = variable(name) else {
+            let why = format!("{what}: there is no variable `{name}` in the environment of this node; set it");
+            return Err(Error::Operation(why));
+        };
+        expanded.push_str(before);
+        expanded.push_str(&written(&value));
+        found.push(value);
+        rest = behind;
+    }
+    expanded.push_str(rest);
+    Ok((expanded, found))
 }
 
 impl Resolved {
@@ -196,6 +215,8 @@ mod tests {
         let resolved = ServerUrl::new("redis://me:hunter2@localhost").resolve().expect("no variables");
         assert_eq!(resolved.scrub("refused `me` with `hunter2`"), "refused `me` with `***`");
         assert!(!format!("{resolved:?}").contains("hunter2"));
+        let resolved = ServerUrl::new("https://x/y?key=hunter2").resolve().expect("no variables");
+        assert_eq!(resolved.scrub("bad `https://x/y?key=hunter2`"), "bad `https://x/y?***`");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod fault;
+mod http;
 mod mqtt;
 mod nats;
 mod postgres;
