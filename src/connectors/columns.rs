@@ -63,6 +63,7 @@ impl Columns {
 }
 
 /// A value as text: text as it is, no value as none, all else as JSON.
+#[cfg(feature = "redis")]
 pub(super) fn text(value: Value) -> String {
     match value {
         Value::String(text) => text,
@@ -71,31 +72,10 @@ pub(super) fn text(value: Value) -> String {
     }
 }
 
-/// A record as what a message says: text as it is, all else as JSON.
-///
-/// # Errors
-/// When it cannot be written as JSON.
-#[cfg(any(feature = "http", feature = "mqtt", feature = "nats"))]
-pub(super) fn bytes<T: Serialize>(record: &T) -> Result<Vec<u8>> {
-    match serde_json::to_value(record) {
-        Ok(Value::String(text)) => Ok(text.into_bytes()),
-        Ok(other) => Ok(other.to_string().into_bytes()),
-        Err(error) => Err(Error::Operation(format!("the record cannot be written as JSON: {error}"))),
-    }
-}
-
-/// A record as JSON.
-///
-/// # Errors
-/// When it cannot be written so.
-#[cfg(feature = "http")]
-pub(super) fn json<T: Serialize>(record: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(record)
-        .map_err(|error| Error::Operation(format!("the record cannot be written as JSON: {error}")))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[derive(Serialize)]
@@ -107,16 +87,22 @@ mod tests {
 
     #[test]
     fn values_are_found_by_name_or_by_place() {
-        let texts = |values: Vec<Value>| values.into_iter().map(text).collect::<Vec<_>>();
         let order = Order { id: 7, name: None, tags: vec![1, 2] };
         let columns = Columns::new(["tags", "name", "id"]);
-        assert_eq!(columns.values(&order).map(texts), Ok(vec!["[1,2]".into(), String::new(), "7".into()]));
-        assert_eq!(Columns::new(["a", "b"]).values(&("x", 1.5)).map(texts), Ok(vec!["x".into(), "1.5".into()]));
-        assert_eq!(Columns::new(["a"]).values(&"x").map(texts), Ok(vec!["x".into()]));
+        assert_eq!(columns.values(&order), Ok(vec![json!([1, 2]), Value::Null, json!(7)]));
+        assert_eq!(Columns::new(["a", "b"]).values(&("x", 1.5)), Ok(vec![json!("x"), json!(1.5)]));
+        assert_eq!(Columns::new(["a"]).values(&"x"), Ok(vec![json!("x")]));
         let error = |result: Result<Vec<Value>>| result.expect_err("no such values").to_string();
         assert_eq!(error(Columns::new(["x"]).values(&order)), "the record has no field `x`");
         assert!(error(Columns::new(["x"]).values(&(1, 2))).contains("has 2 values, and 1 fields"));
         assert!(error(Columns::new(["x", "y"]).values(&1)).contains("is one value, and 2 fields"));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn values_are_written_as_text() {
+        let texts = [json!([1, 2]), Value::Null, json!(7), json!("x")].map(text);
+        assert_eq!(texts, ["[1,2]", "", "7", "x"]);
     }
 
     #[test]

@@ -21,9 +21,12 @@
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod batches;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod columns;
 #[cfg(any(feature = "mqtt", feature = "nats", feature = "postgres"))]
 mod driver;
+#[cfg(any(feature = "http", feature = "mqtt", feature = "nats"))]
+mod payload;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod receipts;
 mod retry;

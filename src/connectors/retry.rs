@@ -40,6 +40,7 @@ pub(super) enum Failure {
     /// It is away, and may come back.
     Away(String),
     /// It is not at fault.
+    #[cfg(any(feature = "http", feature = "mqtt", feature = "nats", feature = "postgres"))]
     Other(Error),
 }
 
@@ -57,6 +58,7 @@ impl Attempts {
         Attempts { system, server: server.clone(), retry: Retry::new(patience) }
     }
 
+    #[cfg(any(feature = "postgres", feature = "redis"))]
     pub fn server(&self) -> &ServerUrl {
         &self.server
     }
@@ -75,6 +77,7 @@ impl Attempts {
                 }
                 return Ok(Attempt::Done(result));
             }
+            #[cfg(any(feature = "http", feature = "mqtt", feature = "nats", feature = "postgres"))]
             Err(Failure::Other(error)) => return Err(error),
             Err(Failure::Refused(reason)) => {
                 return Err(Error::Outside(format!("{system} at `{server}` cannot {what}: {reason}")));

@@ -19,6 +19,9 @@ mod map;
 mod message_source;
 mod numbers;
 mod paced;
+#[cfg(feature = "csv")]
+mod parse_csv;
+mod parse_json;
 mod print;
 mod process;
 mod processing_time;
@@ -46,6 +49,9 @@ pub use map::Map;
 pub use message_source::{Closed, MessageSender, MessageSource, NotSent};
 pub use numbers::Numbers;
 pub use paced::Paced;
+#[cfg(feature = "csv")]
+pub use parse_csv::ParseCsv;
+pub use parse_json::ParseJson;
 pub use print::Print;
 pub use process::{AtKey, Entries, Process, Processing};
 pub use processing_time::ProcessingTime;

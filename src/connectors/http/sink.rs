@@ -10,7 +10,7 @@ use serde::Serialize;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
-use crate::connectors::columns;
+use crate::connectors::payload;
 use crate::connectors::retry::{ANSWER_TIMEOUT, Attempt, Attempts, CONNECT_TIMEOUT, Failure, PATIENCE, wait};
 use crate::connectors::server::{ServerUrl, expand};
 use crate::workflow::{ByHand, Emit, Error, Operation, React, Result, Saved, Snapshot};
@@ -47,7 +47,7 @@ const MOST_SAID: u64 = 300;
 ///
 /// let workflow = WorkflowBuilder::new();
 /// let hook = HttpSink::new("https://hooks.example.org/counts").header("Authorization", "Bearer ${HOOK_TOKEN}");
-/// workflow.source(TextFiles::new(["words.txt"])).count().sink(hook, Sedentary);
+/// workflow.source(TextFiles::new(["words.txt"])).count_by(|word: &String| word.clone()).sink(hook, Sedentary);
 /// # Ok::<(), skitter::Error>(())
 /// ```
 ///
@@ -272,7 +272,7 @@ impl<T: Serialize + Send + 'static> React for HttpSink<T> {
     }
 
     fn react<E: Emit<Infallible>>(&self, writer: &mut Self::State, record: T, _emit: &mut E) -> Result<()> {
-        let record = if self.array { columns::json(&record)? } else { columns::bytes(&record)? };
+        let record = if self.array { payload::json(&record)? } else { payload::bytes(&record)? };
         writer.bytes += record.len();
         writer.records.push(record);
         let is_full = writer.records.len() >= self.batch || writer.bytes >= BODY_BYTES;

@@ -53,8 +53,11 @@ const QUEUED_REQUESTS: usize = 256;
 /// }
 ///
 /// let workflow = WorkflowBuilder::new();
-/// workflow.listen(HttpSource::json("0.0.0.0:8080").token("${CLICKS_TOKEN}")).map(|click: Click|
-/// click.page).count().print();
+/// workflow
+///     .listen(HttpSource::json("0.0.0.0:8080").token("${CLICKS_TOKEN}"))
+///     .map(|click: Click| click.page)
+///     .count_by(|page| page.clone())
+///     .print();
 /// # Ok::<(), skitter::Error>(())
 /// ```
 ///

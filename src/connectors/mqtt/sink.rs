@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::SCHEMES;
 use super::broker::{self, Guest, REQUESTS, Session};
-use crate::connectors::columns;
+use crate::connectors::payload;
 use crate::connectors::retry::{ANSWER_TIMEOUT, Attempt, Attempts, Failure, PATIENCE, wait};
 use crate::connectors::server::{Resolved, ServerUrl};
 use crate::workflow::{ByHand, Emit, Error, Operation, React, Result, Saved, Snapshot};
@@ -32,7 +32,10 @@ const AT_ONCE: usize = REQUESTS as usize / 2;
 /// use skitter::prelude::*;
 ///
 /// let workflow = WorkflowBuilder::new();
-/// workflow.source(TextFiles::new(["words.txt"])).count().sink(MqttSink::new("mqtt://localhost", "counts"), Chained);
+/// workflow
+///     .source(TextFiles::new(["words.txt"]))
+///     .count_by(|word: &String| word.clone())
+///     .sink(MqttSink::new("mqtt://localhost", "counts"), Chained);
 /// # Ok::<(), skitter::Error>(())
 /// ```
 ///
@@ -184,7 +187,7 @@ impl<T: Serialize + Send + 'static> React for MqttSink<T> {
     fn react<E: Emit<Infallible>>(&self, writer: &mut Self::State, record: T, _emit: &mut E) -> Result<()> {
         let payload = match &self.payload {
             Some(payload) => payload(&record),
-            None => columns::bytes(&record)?,
+            None => payload::bytes(&record)?,
         };
         writer.messages.push(payload.into());
         if writer.messages.len() >= AT_ONCE { self.send(writer) } else { Ok(()) }

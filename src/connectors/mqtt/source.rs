@@ -64,10 +64,11 @@ impl MqttMessage {
 /// use skitter::prelude::*;
 ///
 /// let workflow = WorkflowBuilder::new();
+/// let heat = MqttSource::new("mqtts://plant:${MQTT_PASSWORD}@broker.example.org", ["sensors/+/heat"]).session("heat");
 /// workflow
-///     .listen(MqttSource::new("mqtts://plant:${MQTT_PASSWORD}@broker.example.org",
-///     ["sensors/+/heat"]).session("heat")) .map(|message: MqttMessage| (message.topic.clone(),
-///     message.text().unwrap_or_default().to_owned())) .print();
+///     .listen(heat)
+///     .map(|message: MqttMessage| (message.topic.clone(), message.text().unwrap_or_default().to_owned()))
+///     .print();
 /// # Ok::<(), skitter::Error>(())
 /// ```
 ///

@@ -40,11 +40,8 @@ const HEADERS_BYTES: usize = 1 << 10;
 /// use skitter::prelude::*;
 ///
 /// let workflow = WorkflowBuilder::new();
-/// workflow
-///     .source(TextFiles::new(["words.txt"]))
-///     .count()
-///     .sink(NatsSink::new("nats://localhost", "counts").message_id(|(word, count)| format!("{word} {count}")),
-///     Chained);
+/// let sink = NatsSink::new("nats://localhost", "orders.new").message_id(|order: &String| order.clone());
+/// workflow.source(TextFiles::new(["orders.txt"])).sink(sink, Chained);
 /// # Ok::<(), skitter::Error>(())
 /// ```
 ///
@@ -193,7 +190,7 @@ impl<T: Serialize + Send + 'static> React for NatsSink<T> {
     fn react<E: Emit<Infallible>>(&self, writer: &mut Self::State, record: T, _emit: &mut E) -> Result<()> {
         let payload = match &self.payload {
             Some(payload) => payload(&record),
-            None => crate::connectors::columns::bytes(&record)?,
+            None => crate::connectors::payload::bytes(&record)?,
         };
         writer.messages.push((self.id.as_ref().map(|id| id(&record)), payload.into()));
         if writer.messages.len() >= AT_ONCE { self.send(writer) } else { Ok(()) }

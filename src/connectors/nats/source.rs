@@ -72,7 +72,7 @@ impl NatsMessage {
 /// workflow
 ///     .source(NatsStream::new("nats://app:${NATS_PASSWORD}@localhost:4222", "orders").subject("orders.eu.*"))
 ///     .map(|message: NatsMessage| message.subject)
-///     .count()
+///     .count_by(|text: &String| text.clone())
 ///     .print();
 /// # Ok::<(), skitter::Error>(())
 /// ```

@@ -49,7 +49,7 @@ const AT_ONCE: usize = 1000;
 /// let url = "postgres://app:${PGPASSWORD}@db.example.org/shop";
 /// workflow
 ///     .source(TextFiles::new(["words.txt"]))
-///     .count()
+///     .count_by(|text: &String| text.clone())
 ///     .sink(PostgresSink::upsert(url, "counts", ["word"], ["word", "count"]), Chained);
 /// # Ok::<(), skitter::Error>(())
 /// ```

@@ -49,7 +49,7 @@ const MOST_AT_ONCE: usize = 1000;
 /// workflow
 ///     .source(PostgresQuery::new(url, "SELECT id, customer FROM orders", "id"))
 ///     .map(|order: Order| order.customer)
-///     .count()
+///     .count_by(|text: &String| text.clone())
 ///     .print();
 /// # Ok::<(), skitter::Error>(())
 /// ```

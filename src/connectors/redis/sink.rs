@@ -52,7 +52,7 @@ const MOVE: &str = "local moved = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT
 /// let workflow = WorkflowBuilder::new();
 /// workflow
 ///     .source(TextFiles::new(["words.txt"]))
-///     .count()
+///     .count_by(|text: &String| text.clone())
 ///     .sink(RedisSink::hashes("redis://localhost", "count:", "word", ["word", "count"]), Chained);
 /// # Ok::<(), skitter::Error>(())
 /// ```

@@ -46,7 +46,7 @@ const MOST_AT_ONCE: usize = 1000;
 /// workflow
 ///     .source(RedisStreams::new("redis://app:${REDIS_PASSWORD}@localhost:6379", ["orders"]))
 ///     .map(|order: RedisEntry| order.text("customer").unwrap_or("nobody").to_owned())
-///     .count()
+///     .count_by(|text: &String| text.clone())
 ///     .print();
 /// # Ok::<(), skitter::Error>(())
 /// ```

@@ -8,6 +8,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::compressed::Decoded;
 use super::resolve::TextFile;
 
 /// How much more than was wanted may be read, in bytes, if a buffer has that much room left over.
@@ -17,6 +18,8 @@ const LEFT_OVER: usize = 4 << 10;
 #[derive(Debug)]
 pub(super) struct Input {
     file: File,
+    /// What is in it, if it is compressed.
+    decoded: Option<Decoded>,
     special: bool,
     /// Whether it has a size, and is read by place.
     sized: bool,
@@ -30,7 +33,12 @@ impl Input {
             // Else opening a pipe waits for whoever writes to it.
             options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         }
-        Ok(Input { file: options.open(&file.path)?, special: file.special, sized: file.size.is_some() })
+        let opened = options.open(&file.path)?;
+        let decoded = match file.compression {
+            Some(compression) => Some(Decoded::new(opened.try_clone()?, compression)?),
+            None => None,
+        };
+        Ok(Input { file: opened, decoded, special: file.special, sized: file.size.is_some() })
     }
 
     /// Whether a read would not wait for somebody to write. A file that cannot be polled does not wait.
@@ -40,10 +48,14 @@ impl Input {
         !self.special || !matches!(poll(&mut polled, Some(&now)), Ok(0) | Err(Errno::INTR))
     }
 
-    /// Appends up to `wanted` bytes to the buffer, from this place of a file that has a size. 0 is the end.
-    pub fn read(&self, buffer: &mut Vec<u8>, wanted: usize, at: u64) -> Result<usize, Errno> {
+    /// Appends up to `wanted` bytes to the buffer, from this place of a file that has a size, or is compressed. 0 is
+    /// the end.
+    pub fn read(&mut self, buffer: &mut Vec<u8>, wanted: usize, at: u64) -> io::Result<usize> {
         if wanted == 0 {
             return Ok(0);
+        }
+        if let Some(decoded) = &mut self.decoded {
+            return decoded.read(buffer, wanted, at);
         }
         let held = buffer.len();
         buffer.reserve(wanted);
@@ -56,7 +68,7 @@ impl Input {
                 rustix::io::read(&self.file, &mut buffer[held..])
             };
             buffer.truncate(held + *read.as_ref().unwrap_or(&0));
-            return read;
+            return Ok(read?);
         }
         // All the room there is, without writing zeros there first.
         if self.sized {
@@ -65,7 +77,7 @@ impl Input {
             buffer.truncate(held + wanted);
             Ok(read.min(wanted))
         } else {
-            rustix::io::read(&self.file, spare_capacity(buffer))
+            Ok(rustix::io::read(&self.file, spare_capacity(buffer))?)
         }
     }
 }

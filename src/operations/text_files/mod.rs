@@ -1,6 +1,7 @@
 //! The lines of text files.
 
 mod block;
+mod compressed;
 mod input;
 mod plan;
 mod position;
@@ -37,6 +38,9 @@ const BLOCKS_A_CALL: usize = 4;
 ///   is a line, blank lines are kept, and a CR elsewhere is a character like any other. A line may be up to
 ///   [`LONGEST_TEXT_LINE`] bytes long.
 /// - **Encoding** is UTF-8; a byte order mark is not removed. Other bytes are an error, or [replaced](Self::lossy).
+/// - **Compressed** files, which are those with the ending `.gz`, or `.zst` if Skitter is built with the feature
+///   `zstd`, are read by one worker each, as what is in them cannot be cut. A worker that goes on with one decodes it
+///   anew up to where it was.
 /// - **Order.** The workers take turns in parts of up to 16 MiB, so lines of one file are in order only when one worker
 ///   reads it: `.parallelism(1)`. Which worker reads what depends on the names and sizes of the files and the number of
 ///   workers alone. In a cluster, every node has to see the same files.

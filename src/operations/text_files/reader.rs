@@ -1,10 +1,10 @@
 //! Reads pieces of files in blocks of whole lines.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::{memchr, memrchr};
-use rustix::io::Errno;
 
 use super::input::Input;
 use super::plan::{Piece, Sizes, plan};
@@ -87,7 +87,8 @@ impl BlockReader {
     /// A reader of these pieces.
     pub fn of(files: Arc<[TextFile]>, pieces: Vec<Piece>, sizes: Sizes, treatment: Treatment) -> Self {
         let total = pieces.iter().filter_map(|piece| piece.bytes).map(|(from, to)| to - from).sum();
-        let unknown = pieces.iter().any(|piece| files[piece.file].special);
+        let unknown =
+            pieces.iter().map(|piece| &files[piece.file]).any(|file| file.special || file.compression.is_some());
         BlockReader {
             progress: if unknown { None } else { Some(Progress { done: 0, total }) },
             pieces: pieces.into_iter(),
@@ -101,7 +102,7 @@ impl BlockReader {
         }
     }
 
-    /// How far the reading has come; none when a special file is read.
+    /// How far the reading has come; none when a special or a compressed file is read.
     pub fn progress(&self) -> Option<Progress> {
         let mut progress = self.progress?;
         if let Some(Open { start, bytes: Some((from, to)), .. }) = &self.open {
@@ -129,7 +130,7 @@ impl BlockReader {
 
     /// Reads once, a block at most.
     pub fn step(&mut self) -> Result<Step> {
-        let Some(open) = self.next_piece()? else { return Ok(Step::End) };
+        let Some(mut open) = self.next_piece()? else { return Ok(Step::End) };
         let path = &self.files[open.number].path;
         if !open.file.ready() {
             return Ok(self.wait(open));
@@ -138,12 +139,12 @@ impl BlockReader {
         let wanted = self.wanted(&open, at);
         let read = match open.file.read(&mut self.buffer, wanted, at) {
             Ok(read) => read as u64,
-            Err(Errno::INTR) => {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
                 self.open = Some(open);
                 return Ok(Step::On);
             }
-            Err(Errno::AGAIN) => return Ok(self.wait(open)),
-            Err(error) => return Err(cannot_read(path, &cause(&error.into()))),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(self.wait(open)),
+            Err(error) => return Err(cannot_read(path, &cause(&error))),
         };
         self.wait = SHORTEST_WAIT;
         let size = self.files[open.number].size;

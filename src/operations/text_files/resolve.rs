@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
+use super::compressed::Compression;
 use crate::operations::cause::cause;
 use crate::workflow::{Error, Result};
 
@@ -15,6 +16,8 @@ pub(super) struct TextFile {
     pub path: PathBuf,
     /// Its size in bytes; none for a file that is read until it ends.
     pub size: Option<u64>,
+    /// How it is compressed.
+    pub compression: Option<Compression>,
     /// Whether it is a pipe, a terminal or another special file: a read of it may find nothing yet.
     pub special: bool,
 }
@@ -96,9 +99,11 @@ pub(super) fn inspect(path: &Path) -> Result<TextFile> {
         // A special file is not opened before it is read: to open a pipe may wait, and takes it from other readers.
         File::open(path).map_err(failed)?;
     }
-    // Some files of the kernel say that they are empty and are not.
-    let size = Some(metadata.len()).filter(|size| !special && *size > 0);
-    Ok(TextFile { path: path.to_owned(), size, special })
+    let compression = if special { None } else { Compression::of(path).map_err(|why| cannot_read(path, why))? };
+    // Some files of the kernel say that they are empty and are not; how long the text of a compressed one is, nobody
+    // says.
+    let size = Some(metadata.len()).filter(|size| !special && compression.is_none() && *size > 0);
+    Ok(TextFile { path: path.to_owned(), size, compression, special })
 }
 
 #[cfg(test)]

@@ -248,3 +248,74 @@ fn each_special_file_is_read_by_one_share() {
     let counts: Vec<_> = (0..4).map(|index| read(&source, Share { index, of: 4 }).expect("readable").len()).collect();
     assert!(counts[0] > 0 && counts[1] == counts[0] && counts[2] == counts[0] && counts[3] == 0, "{counts:?}");
 }
+
+/// A file with this ending, of some thousand lines in two parts that were compressed one by one.
+fn compressed(ending: &str, compress: impl Fn(&[u8]) -> Vec<u8>) -> (tempfile::TempDir, PathBuf, Vec<String>) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join(format!("a.txt.{ending}"));
+    let lines: Vec<String> = (0..200_000).map(|number| format!("line {number}")).collect();
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let (first, second) = text.split_at(text.len() / 3);
+    fs::write(&path, [compress(first.as_bytes()), compress(second.as_bytes())].concat()).expect("a file");
+    (directory, path, lines)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("compressed");
+    encoder.finish().expect("compressed")
+}
+
+/// Reads some lines, goes on elsewhere, and reads the others.
+fn read_in_two(path: &Path, first: usize) -> Vec<String> {
+    let source = TextFiles::new([path]);
+    let mut reader = source.open(ALONE).expect("readable");
+    assert_eq!(source.progress(&reader), None);
+    let mut lines = Vec::new();
+    while lines.len() < first {
+        source.read(&mut reader, 700, &mut lines).expect("readable");
+    }
+    let mut snapshot = Snapshot::new(1);
+    source.position(&mut reader, &mut snapshot).expect("a position");
+    let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
+    let mut reader = source.resume(ALONE, &Saved::new(parts.collect(), 0)).expect("readable");
+    while source.read(&mut reader, 700, &mut lines).expect("readable") != Pull::End {}
+    lines
+}
+
+#[test]
+fn what_is_in_a_compressed_file_is_read_from_where_it_was() {
+    let (_directory, path, lines) = compressed("gz", gzip);
+    for first in [0, 1, 150_000] {
+        assert!(read_in_two(&path, first) == lines, "behind {first}");
+    }
+    // By one share, whatever there are.
+    let counts: Vec<_> =
+        (0..3).map(|index| read(&TextFiles::new([&path]), Share { index, of: 3 }).expect("readable").len()).collect();
+    assert_eq!(counts, [lines.len(), 0, 0]);
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn zstandard_is_read_like_the_others() {
+    let (_directory, path, lines) = compressed("zst", |bytes| zstd::encode_all(bytes, 1).expect("compressed"));
+    assert!(read_in_two(&path, 150_000) == lines);
+}
+
+#[test]
+fn a_compressed_file_that_is_damaged_is_named() {
+    let (_directory, path, _) = compressed("gz", gzip);
+    let whole = fs::read(&path).expect("a file");
+    fs::write(&path, &whole[..whole.len() - 9]).expect("a file");
+    let error = read(&TextFiles::new([&path]), ALONE).expect_err("cut").to_string();
+    assert!(error.starts_with("cannot read `") && error.contains("a.txt.gz`: "), "{error}");
+    fs::write(&path, "no gzip").expect("a file");
+    assert!(read(&TextFiles::new([&path]), ALONE).is_err());
+    #[cfg(not(feature = "zstd"))]
+    {
+        let other = path.with_extension("zst");
+        fs::write(&other, "").expect("a file");
+        let error = TextFiles::new([&other]).conf().expect_err("not built").to_string();
+        assert!(error.contains("feature `zstd`"), "{error}");
+    }
+}
