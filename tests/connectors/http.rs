@@ -41,20 +41,11 @@ fn numbers(range: std::ops::Range<u64>) -> String {
     range.map(|number| format!("{number}\n")).collect()
 }
 
-/// A source, with a panic in the middle if that is asked for, into a channel of some room.
-fn listen(
-    house: &House,
-    source: HttpSource<String>,
-    panics: bool,
-    room: usize,
-) -> (DeploymentHandle, Receiver<String>) {
+/// A source into a channel of some room.
+fn listen(house: &House, source: HttpSource<String>, room: usize) -> (DeploymentHandle, Receiver<String>) {
     let (sender, seen) = sync_channel(room);
-    let (fault, workflow) = (house.fault(), WorkflowBuilder::new());
-    let map = move |line: String| {
-        fault.pass(if panics { COUNT / 2 } else { u64::MAX });
-        line
-    };
-    workflow.listen(source).map(map).send(sender);
+    let workflow = WorkflowBuilder::new();
+    workflow.listen(source).send(sender);
     (house.deploy(workflow), seen)
 }
 
@@ -67,7 +58,7 @@ fn stop(deployment: &DeploymentHandle) {
 fn lines_are_records_in_order() {
     let (house, port) = (House::new(), free_port());
     let (address, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/any"));
-    let (deployment, seen) = listen(&house, HttpSource::lines(address), false, 10_000);
+    let (deployment, seen) = listen(&house, HttpSource::lines(address), 10_000);
     post_until(&url, 202, "a\r\n\nb");
     for from in (0..COUNT).step_by(100) {
         post_until(&url, 202, &numbers(from..from + 100));
@@ -82,12 +73,32 @@ fn lines_are_records_in_order() {
 fn what_was_answered_when_it_was_durable_is_there_although_an_operation_panics() {
     let (house, port) = (House::new(), free_port());
     let (address, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
-    let (deployment, seen) = listen(&house, HttpSource::lines(address).durable(), true, 100_000);
-    for from in (0..COUNT).step_by(100) {
-        post_until(&url, 200, &numbers(from..from + 100));
-    }
+    let (fault, workflow) = (house.fault(), WorkflowBuilder::new());
+    let once = fault.clone();
+    // A file forgets what came behind the checkpoint, as state does.
+    workflow
+        .listen(HttpSource::lines(address).durable())
+        .map(move |line: String| {
+            once.pass(COUNT / 2);
+            line
+        })
+        .write_tsv(house.at("lines.tsv"));
+    let deployment = house.deploy(workflow);
+    // Many at a time, so that some are under way when it panics.
+    std::thread::scope(|scope| {
+        for part in 0..20 {
+            let url = &url;
+            scope.spawn(move || {
+                for from in (part * 100..(part + 1) * 100).step_by(10) {
+                    post_until(url, 200, &numbers(from..from + 10));
+                }
+            });
+        }
+    });
     stop(&deployment);
-    let found: BTreeSet<u64> = seen.iter().map(|line| line.parse().expect("a number")).collect();
+    assert!(fault.has_failed());
+    let text = std::fs::read_to_string(house.at("lines.tsv")).expect("a file");
+    let found: BTreeSet<u64> = text.lines().map(|line| line.parse().expect("a number")).collect();
     assert_eq!(found.len() as u64, COUNT, "none is lost");
 }
 
@@ -95,7 +106,7 @@ fn what_was_answered_when_it_was_durable_is_there_although_an_operation_panics()
 fn who_posts_too_fast_is_told_so() {
     let (house, port) = (House::new(), free_port());
     let (address, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
-    let (deployment, seen) = listen(&house, HttpSource::lines(address), false, 1);
+    let (deployment, seen) = listen(&house, HttpSource::lines(address), 1);
     let body = "x".repeat(200_000);
     let mut taken = 0;
     eventually("it takes all", || match post(&url, "", body.as_bytes()) {
