@@ -75,7 +75,8 @@ impl<T: Send + 'static> React for ProcessingTime<T> {
 
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     /// Gives each record with the time at which it is handled here, and lets that be the event time of what stands
-    /// behind it: so windows and timers go by the clock. Time goes on in pauses of the source, too, every 20 ms. What windows have is then not the same in each run, nor when records are handled again after a failure.
+    /// behind it: so windows and timers go by the clock. Time goes on in pauses of the source, too, every 20 ms. What
+    /// windows have is then not the same in each run, nor when records are handled again after a failure.
     ///
     /// ```
     /// use skitter::operations::windows::{Count, Windows};

@@ -146,8 +146,8 @@ impl Plan {
                 }
                 if self.outline.peers.contains(&stage) && timed {
                     let reason = format!(
-                        "it waits for event time, which does not pass `{}`, because its workers send to each other; give \
-                         that another strategy",
+                        "it waits for event time, which does not pass `{}`, because its workers send to each other; \
+                         give that another strategy",
                         self.outline.name(stage)
                     );
                     return Err(refuse(&self.outline.vertices[waits.0 as usize], reason));

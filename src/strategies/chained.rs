@@ -67,8 +67,8 @@ impl<O: React> Strategy<O> for Chained {
         if O::IN_PORTS.len() > 1 {
             graph.refuse(
                 vertex,
-                "strategy `chained` would run it once behind each of the streams before it, and these would never meet; \
-                 give the vertex a strategy with workers of its own",
+                "strategy `chained` would run it once behind each of the streams before it, and these would never \
+                 meet; give the vertex a strategy with workers of its own",
             );
         }
         upstream.close(Fused::new(vertex, operation, down), graph);

@@ -92,8 +92,8 @@ pub trait Process: Clone + Send + Sync + 'static {
     fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, record: Self::In, emit: &mut E) -> Result<()>;
 
     /// The time that a timer was set to has come: no record of an earlier time follows. Timers come in the order of
-    /// their times, those of one time in no order. One that is set here to a time that is not later than this comes with
-    /// the next watermark.
+    /// their times, those of one time in no order. One that is set here to a time that is not later than this comes
+    /// with the next watermark.
     ///
     /// # Errors
     /// An error fails the deployment.

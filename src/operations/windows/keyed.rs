@@ -261,8 +261,8 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     /// Distributed by [`Partitioned`].
     ///
     /// It keeps a value for each key in each slice of the windows that have not ended. Where windows overlap and most
-    /// keys are in many slices, sums of slices are kept, too: they take several times the memory, and windows are merged
-    /// many times as fast. With [early results](Windows::early_every) each open window is merged anew each time.
+    /// keys are in many slices, sums of slices are kept, too: they take several times the memory, and windows are
+    /// merged many times as fast. With [early results](Windows::early_every) each open window is merged anew each time.
     ///
     /// ```
     /// use skitter::operations::windows::{Count, Windows};

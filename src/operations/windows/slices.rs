@@ -99,8 +99,8 @@ impl<K, A> Slices<K, A> {
     #[cold]
     #[inline(never)]
     fn standing_of_old(&self, windows: &Windows, slice: Timestamp) -> Standing {
-        if slice > FARTHEST || slice < -FARTHEST || windows.last_end(slice).saturating_add(windows.late()) <= self.time
-        {
+        let is_far = !(-FARTHEST..=FARTHEST).contains(&slice);
+        if is_far || windows.last_end(slice).saturating_add(windows.late()) <= self.time {
             Standing::Gone
         } else if windows.end_after(slice) <= self.time {
             Standing::Late

@@ -11,8 +11,8 @@ use crate::workflow::{Origin, Watermark};
 const TICK: Duration = Duration::from_millis(20);
 
 impl State {
-    /// Begins to look at the time, if somebody in the worker does. A source that says nothing of it, where others do, is
-    /// not waited for.
+    /// Begins to look at the time, if somebody in the worker does. A source that says nothing of it, where others do,
+    /// is not waited for.
     pub(super) fn begin_time(&mut self) {
         let stage = &self.arguments.stage;
         let keeps_time = stage.keeps_time;

@@ -96,10 +96,9 @@ impl Stage for Scripted {
     }
 
     fn advance(&mut self, watermark: Watermark) -> Result<(), Failure> {
-        if let Watermark::At(time) = watermark {
-            self.seen.push(TIME + time as u64);
-            self.out.advance(0, watermark);
-        }
+        let Watermark::At(time) = watermark else { return Ok(()) };
+        self.seen.push(TIME + time as u64);
+        self.out.advance(0, watermark);
         Ok(())
     }
 
