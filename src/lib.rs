@@ -34,7 +34,18 @@ pub use cli::{App, NoArgs, WorkflowEntry, main, workflow};
 pub use runtime::Runtime;
 pub use workflow::{Error, Result};
 
-/// The examples of the README are tested, too.
+/// The examples of the README and of the guide are tested, too.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    macro_rules! documents {
+        ($($name:ident $path:literal)*) => { $(#[doc = include_str!($path)] struct $name;)* };
+    }
+    documents! {
+        Readme "../README.md"
+        EventTime "../docs/guide/event-time.md"
+        Windows "../docs/guide/windows.md"
+        Joins "../docs/guide/joins.md"
+        Processes "../docs/guide/processes.md"
+        Testing "../docs/guide/testing.md"
+    }
+}

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::closure::clone_and_debug;
 use super::watermarks::milliseconds;
 use crate::strategies::Chained;
 use crate::workflow::{
@@ -11,41 +12,59 @@ use crate::workflow::{
 };
 
 /// Gives each record with the time at which it is handled, and says that time has come so far.
-pub struct ProcessingTime<T>(PhantomData<fn(T)>);
-
-impl<T> Clone for ProcessingTime<T> {
-    fn clone(&self) -> Self {
-        ProcessingTime(PhantomData)
-    }
+pub struct ProcessingTime<T, F = fn() -> Timestamp> {
+    clock: F,
+    types: PhantomData<fn(T)>,
 }
 
-impl<T> std::fmt::Debug for ProcessingTime<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ProcessingTime")
+clone_and_debug!(ProcessingTime < T, F > { clock });
+
+impl<T> ProcessingTime<T> {
+    /// By the clock of the system.
+    pub fn new() -> Self {
+        ProcessingTime::by(now)
     }
 }
 
 impl<T> Default for ProcessingTime<T> {
     fn default() -> Self {
-        ProcessingTime(PhantomData)
+        ProcessingTime::new()
     }
 }
 
-/// What the clock says. One that is set back stands still until it is as far again.
-fn advance(now: &mut Timestamp) -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    *now = milliseconds(since).max(*now);
-    *now
+impl<T, F: Fn() -> Timestamp> ProcessingTime<T, F> {
+    /// By another clock, for a test.
+    pub fn by(clock: F) -> Self {
+        ProcessingTime { clock, types: PhantomData }
+    }
+
+    /// What the clock says. One that is set back stands still until it is as far again.
+    fn advance(&self, now: &mut Timestamp) -> Timestamp {
+        *now = (self.clock)().max(*now);
+        *now
+    }
 }
 
-impl<T: Send + 'static> Operation for ProcessingTime<T> {
+fn now() -> Timestamp {
+    milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+impl<T, F> Operation for ProcessingTime<T, F>
+where
+    T: Send + 'static,
+    F: Fn() -> Timestamp + Clone + Send + Sync + 'static,
+{
     type In = T;
     type Out = (Timestamp, T);
     const NAME: &'static str = "processing time";
     const KEEPS_TIME: bool = true;
 }
 
-impl<T: Send + 'static> React for ProcessingTime<T> {
+impl<T, F> React for ProcessingTime<T, F>
+where
+    T: Send + 'static,
+    F: Fn() -> Timestamp + Clone + Send + Sync + 'static,
+{
     /// The time of the last record.
     type State = ByHand<Timestamp>;
     const ONE_TO_ONE: bool = true;
@@ -56,12 +75,12 @@ impl<T: Send + 'static> React for ProcessingTime<T> {
 
     #[inline(always)]
     fn react<E: Emit<Self::Out>>(&self, now: &mut Self::State, record: T, emit: &mut E) -> Result<()> {
-        emit.emit((advance(now), record));
+        emit.emit((self.advance(now), record));
         Ok(())
     }
 
     fn watermark(&self, now: &mut Self::State, _due: Flush) -> Option<Watermark> {
-        Some(Watermark::At(advance(now)))
+        Some(Watermark::At(self.advance(now)))
     }
 
     fn snapshot(&self, _now: &mut Self::State, _snapshot: &mut Snapshot) -> Result<()> {
@@ -94,6 +113,24 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     where
         P::Record: Send,
     {
-        self.vertex(ProcessingTime::default(), Chained)
+        self.vertex(ProcessingTime::new(), Chained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_stands_still() {
+        let times = std::sync::Mutex::new(vec![5, 3, 7, 9]);
+        let times = std::sync::Arc::new(times);
+        let operation = ProcessingTime::by(move || times.lock().expect("no panic").pop().unwrap_or_default());
+        let (mut state, mut emitted) = (operation.init(), Vec::new());
+        for record in ['a', 'b'] {
+            operation.react(&mut state, record, &mut emitted).expect("accepted");
+        }
+        assert_eq!(emitted, [(9, 'a'), (9, 'b')]);
+        assert_eq!(operation.watermark(&mut state, Flush::Barrier), Some(Watermark::At(9)));
     }
 }

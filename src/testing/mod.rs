@@ -4,6 +4,7 @@
 mod callbacks;
 mod dice;
 mod engine;
+mod fed;
 mod joining;
 mod network;
 mod outcome;
@@ -14,6 +15,7 @@ mod simulation;
 pub use callbacks::{finish, merge, react, read_all};
 #[cfg(test)]
 pub(crate) use dice::Dice;
+pub use fed::Fed;
 pub use outcome::Outcome;
 pub use run::run;
 pub use simulation::Simulation;

@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -73,10 +74,15 @@ impl Drop for Server {
     }
 }
 
-/// A port that nobody listens at.
+/// A port that was free a moment ago. Not one of those that the system gives to connections, which could take it before
+/// who is to listen there does; and not near those of other tests, which run at the same time.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let (first, last) = (10_000, 30_000);
+    let dice = skitter::codec::stable_hash(&(std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)));
+    let start = first + u16::try_from(dice % u64::from(last - first)).unwrap_or(0);
+    let mut ports = (start..last).chain(first..start);
+    ports.find(|port| TcpListener::bind(("::", *port)).is_ok()).expect("a free port")
 }
 
 /// Waits until something is so.

@@ -47,6 +47,8 @@ pub struct Nexmark {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Query {
+    /// Nothing: the events are made, and counted
+    Generator,
     /// All bids, as they are
     Q0,
     /// All bids, with prices in another currency
@@ -93,6 +95,7 @@ pub fn nexmark(args: &Nexmark) -> Result<Workflow> {
     let disorder = made.disorder();
     let (two, ten) = (Duration::from_secs(2), Duration::from_secs(10));
     match args.query {
+        Query::Generator => answer(events.map(|event| event.time()), output),
         Query::Q0 => {
             let rows =
                 bids(events).map(|Bid { auction, bidder, price, time, extra }| (auction, bidder, price, time, extra));

@@ -109,7 +109,8 @@ where
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     /// Gives each record with what a table says of its key at that moment, or nothing. The table is a stream of
     /// changes, of which each worker has a copy: `update` makes a key and its value of each, or none where the key is
-    /// to be forgotten. Records do not wait for the table: what comes before the change that it needs finds nothing.
+    /// to be forgotten: its value is dropped, the key stays. Records do not wait for the table: what comes before the
+    /// change that it needs finds nothing.
     /// Distributed by [`SideInput`]: no order is kept among records that go to different workers.
     ///
     /// ```
