@@ -378,11 +378,8 @@ impl Engine {
         for (number, to) in channels {
             let open = self.open_channels(to);
             let worker = &mut self.workers[to];
-            if worker.phase == Phase::Running
-                && self.network.lock()[number].sent.is_empty()
-                && let Some(news) = worker.clock.ended(number, open)
-            {
-                worker.stage.advance(news).map_err(reason)?;
+            if worker.phase == Phase::Running && self.network.lock()[number].sent.is_empty() {
+                worker.clock.ended(number, open).try_for_each(|news| worker.stage.advance(news).map_err(reason))?;
             }
         }
         Ok(())
@@ -395,7 +392,7 @@ impl Engine {
         let mut open = 0;
         for (number, channel) in channels.iter().enumerate().filter(|(_, channel)| channel.to == to && !channel.peers) {
             if channel.sent.is_empty() && channel.from.is_none_or(|from| self.workers[from].phase == Phase::Finished) {
-                self.workers[to].clock.ended(number, usize::MAX);
+                drop(self.workers[to].clock.ended(number, usize::MAX));
             } else {
                 open += 1;
             }
@@ -415,7 +412,7 @@ impl Engine {
                 let open = self.open_channels(to);
                 let worker = &mut self.workers[to];
                 let news = worker.clock.set(number, watermark, open);
-                return news.map_or(Ok(()), |news| worker.stage.advance(news).map_err(reason));
+                return news.into_iter().try_for_each(|news| worker.stage.advance(news).map_err(reason));
             }
             Some(Sent::Batch(batch)) => batch,
         };

@@ -64,5 +64,5 @@ pub use stage::{Stage, StageFactory};
 pub use strategy::{Flush, LinkContext, Origin, Rescale, Strategy, WorkerContext, owner_of_group};
 pub use stream::{Behind, Branches, Placed, Sink, Stream};
 pub use table::KeyedTable;
-pub use time::{Clock, Timestamp, Watermark};
+pub use time::{Clock, News, Timestamp, Watermark};
 pub use tolerance::{FailedRecord, Tolerance};

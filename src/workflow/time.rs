@@ -34,63 +34,82 @@ impl Watermark {
 }
 
 /// Merges the watermarks of several channels: time has come as far as in the one that is most behind. Those that are
-/// idle, or have ended, are not waited for; one of which nothing is known yet is. Time never goes back.
+/// idle, or have ended, are not waited for; one of which nothing is known yet is. When all are idle, time has come as
+/// far as in the one that had come farthest: whichever of them got idle last. Time never goes back.
 ///
 /// ```
 /// use skitter::workflow::{Clock, Watermark::{At, Idle}};
 ///
 /// let mut clock = Clock::default();
-/// assert_eq!(clock.set("a", At(5), 2), None, "b may be behind");
-/// assert_eq!(clock.set("b", At(3), 2), Some(At(3)));
-/// assert_eq!(clock.set("b", Idle, 2), Some(At(5)));
-/// assert_eq!(clock.ended("a", 1), Some(Idle));
-/// assert_eq!(clock.set("b", At(4), 1), Some(At(5)), "time does not go back");
+/// assert!(clock.set("a", At(5), 2).next().is_none(), "b may be behind");
+/// assert!(clock.set("b", At(3), 2).eq([At(3)]));
+/// assert!(clock.set("b", Idle, 2).eq([At(5)]));
+/// assert!(clock.set("a", Idle, 2).eq([Idle]));
+/// assert!(clock.set("b", At(4), 2).eq([At(5)]), "time does not go back");
+/// assert!(clock.ended("a", 1).next().is_none());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Clock<C> {
-    channels: BTreeMap<C, Watermark>,
+    channels: BTreeMap<C, Known>,
+    /// How far those had come that have ended.
+    ended: Timestamp,
     /// What was told last, and the latest time of all that was told.
     told: Option<Watermark>,
     time: Timestamp,
 }
 
+/// What is known of a channel: its latest time, and whether it is idle.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    latest: Timestamp,
+    is_idle: bool,
+}
+
 impl<C> Default for Clock<C> {
     fn default() -> Self {
-        Clock { channels: BTreeMap::new(), told: None, time: Timestamp::MIN }
+        let earliest = Timestamp::MIN;
+        Clock { channels: BTreeMap::new(), ended: earliest, told: None, time: earliest }
     }
 }
 
+/// What is to be told, in this order.
+pub type News = std::iter::Flatten<std::array::IntoIter<Option<Watermark>, 2>>;
+
 impl<C: Ord> Clock<C> {
     /// A watermark has come over a channel, of so many that have not ended. Gives what is to be told, if that is new.
-    pub fn set(&mut self, channel: C, watermark: Watermark, open: usize) -> Option<Watermark> {
-        self.channels.insert(channel, watermark);
+    pub fn set(&mut self, channel: C, watermark: Watermark, open: usize) -> News {
+        let known = self.channels.entry(channel).or_insert(Known { latest: Timestamp::MIN, is_idle: true });
+        match watermark {
+            Watermark::At(time) => *known = Known { latest: known.latest.max(time), is_idle: false },
+            Watermark::Idle => known.is_idle = true,
+        }
         self.merge(open)
     }
 
     /// A channel has ended, and so many have not. Gives what is to be told, if that is new.
-    pub fn ended(&mut self, channel: C, open: usize) -> Option<Watermark> {
-        self.channels.remove(&channel);
+    pub fn ended(&mut self, channel: C, open: usize) -> News {
+        if let Some(known) = self.channels.remove(&channel) {
+            self.ended = self.ended.max(known.latest);
+        }
         self.merge(open)
     }
 
-    fn merge(&mut self, open: usize) -> Option<Watermark> {
+    fn merge(&mut self, open: usize) -> News {
         // Nobody is told about the end: there is another call for that.
         if self.channels.is_empty() || self.channels.len() < open {
-            return None;
+            return [None, None].into_iter().flatten();
         }
-        let of = |watermark: &Watermark| if let Watermark::At(time) = watermark { Some(*time) } else { None };
-        let merged = match self.channels.values().filter_map(of).min() {
-            Some(time) => Watermark::At(time.max(self.time)),
-            None => Watermark::Idle,
-        };
-        if self.told == Some(merged) {
-            return None;
-        }
-        self.told = Some(merged);
-        if let Watermark::At(time) = merged {
-            self.time = time;
-        }
-        Some(merged)
+        let behind = self.channels.values().filter(|known| !known.is_idle).map(|known| known.latest).min();
+        let farthest = self.channels.values().map(|known| known.latest).max().unwrap_or(self.ended).max(self.ended);
+        let time = behind.unwrap_or(farthest).max(self.time);
+        let is_idle = behind.is_none();
+        let told = if is_idle { Watermark::Idle } else { Watermark::At(time) };
+        let was_idle = self.told == Some(Watermark::Idle);
+        // Where it is idle a time is told first, if it is new; where it was, the time says that it is not any more.
+        let at = (time > self.time || (was_idle && !is_idle)).then_some(Watermark::At(time));
+        let idle = (is_idle && (!was_idle || at.is_some())).then_some(Watermark::Idle);
+        (self.told, self.time) = (Some(told), time);
+        [at, idle].into_iter().flatten()
     }
 }
 
@@ -111,26 +130,35 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes: time ascends, and is never later than what a channel that is not idle has said since.
+        /// Whatever comes: time ascends; it is that of the channel that is most behind, or of the one that had come
+        /// farthest when all are idle.
         #[test]
         fn time_ascends_and_waits(steps in prop::collection::vec((0usize..3, prop::option::of(0i64..100)), 1..200)) {
             let mut clock = Clock::default();
-            let mut known = [None; 3];
-            let mut time = Timestamp::MIN;
+            let mut known: [Option<(i64, bool)>; 3] = [None; 3];
+            let (mut time, mut idle) = (Timestamp::MIN, false);
             for (channel, said) in steps {
-                let watermark = said.map_or(Watermark::Idle, Watermark::At);
-                known[channel] = Some(watermark);
-                let told = clock.set(channel, watermark, 3);
-                if let Some(Watermark::At(now)) = told {
-                    prop_assert!(now >= time);
-                    let behind = known.iter().filter_map(|known| match known {
-                        Some(Watermark::At(at)) => Some(*at),
-                        _ => None,
-                    });
-                    prop_assert!(now == time || behind.min() == Some(now));
-                    time = now;
+                let before = known[channel].map_or(Timestamp::MIN, |(latest, _)| latest);
+                known[channel] = Some(said.map_or((before, true), |time| (time.max(before), false)));
+                let told: Vec<Watermark> = clock.set(channel, said.map_or(Watermark::Idle, Watermark::At), 3).collect();
+                for watermark in &told {
+                    match watermark {
+                        Watermark::At(now) => {
+                            prop_assert!(*now > time || (*now == time && idle));
+                            (time, idle) = (*now, false);
+                        }
+                        Watermark::Idle => idle = true,
+                    }
                 }
-                prop_assert!(told.is_none() || known.iter().all(Option::is_some));
+                let Some(all) = known.iter().copied().collect::<Option<Vec<_>>>() else {
+                    prop_assert!(told.is_empty());
+                    continue;
+                };
+                let behind = all.iter().filter(|(_, is_idle)| !is_idle).map(|(latest, _)| *latest).min();
+                prop_assert_eq!(idle, behind.is_none());
+                let farthest = all.iter().map(|(latest, _)| *latest).max().unwrap_or_default();
+                let least = behind.unwrap_or(farthest);
+                prop_assert!(time >= least);
             }
         }
     }

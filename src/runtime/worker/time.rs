@@ -17,7 +17,7 @@ impl State {
         let stage = &self.arguments.stage;
         let keeps_time = stage.keeps_time;
         if stage.timed && stage.factory.origin() != Origin::Links {
-            self.advance(Some(Watermark::Idle));
+            self.advance([Watermark::Idle]);
         }
         if keeps_time {
             self.tick();
@@ -44,11 +44,11 @@ impl State {
     }
 
     /// Tells the stage how far time has come, if there is news.
-    pub(super) fn advance(&mut self, news: Option<Watermark>) {
-        if let Some(watermark) = news
-            && self.phase == Phase::Running
-        {
-            self.run(|stage| stage.advance(watermark));
+    pub(super) fn advance(&mut self, news: impl IntoIterator<Item = Watermark>) {
+        for watermark in news {
+            if self.phase == Phase::Running {
+                self.run(|stage| stage.advance(watermark));
+            }
         }
     }
 }
