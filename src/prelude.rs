@@ -3,6 +3,8 @@
 pub use crate::Word;
 pub use crate::cli::{NoArgs, workflow};
 pub use crate::operations::{Accept, Reject, StreamSource, TcpSource, TextFiles};
+#[cfg(feature = "disk")]
+pub use crate::strategies::DiskState;
 pub use crate::strategies::{
     Broadcast, Chained, Combining, Funnel, ImmutableLocal, KeyedState, PartialKey, Partitioned, PassiveSource,
     Rebalance, RoundRobin, Sedentary, SideInput,

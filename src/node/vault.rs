@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::control::ToMaster;
-use crate::id::{DeploymentId, NodeId, WorkerId};
+use crate::id::{DeploymentId, NodeId};
 use crate::net::{BoxFuture, Sender};
-use crate::runtime::{Courier, Keeping};
+use crate::runtime::{Courier, Keeping, ObjectOf};
 use crate::state::{Run, StateError};
 
 /// Most bytes of a piece: so few that reports and orders, which travel over the same connection, wait some milliseconds
@@ -75,8 +75,8 @@ impl<'de> Deserialize<'de> for Piece {
 /// What a worker node asks.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Ask {
-    /// Keep a piece of what a worker has saved; the last one completes it.
-    Put { checkpoint: u64, worker: WorkerId, piece: Piece, last: bool },
+    /// Keep a piece of an object of what a worker has saved; the last one completes it.
+    Put { of: ObjectOf, piece: Piece, last: bool },
     /// A piece of the manifest that the deployment goes on at.
     Manifest { at: u64 },
     /// A piece of one of its objects.
@@ -164,7 +164,7 @@ struct OfDeployment {
 }
 
 impl Courier for OfDeployment {
-    fn put(&self, checkpoint: u64, worker: WorkerId, pieces: Vec<Bytes>) -> BoxFuture<'static, Result<(), String>> {
+    fn put(&self, of: ObjectOf, pieces: Vec<Bytes>) -> BoxFuture<'static, Result<(), String>> {
         let (client, deployment) = (self.client.clone(), self.deployment);
         Box::pin(async move {
             let mut left = pieces.into_iter();
@@ -178,7 +178,7 @@ impl Courier for OfDeployment {
                 }
                 let piece = Piece(bytes.split_to(bytes.len().min(PIECE)));
                 let last = bytes.is_empty() && left.len() == 0;
-                client.ask(deployment, Ask::Put { checkpoint, worker, piece, last }).await?;
+                client.ask(deployment, Ask::Put { of, piece, last }).await?;
                 if last {
                     return Ok(());
                 }
@@ -200,7 +200,7 @@ impl Courier for OfDeployment {
 pub struct Desk {
     keeping: Option<Keeping>,
     /// What has come of what workers have saved.
-    waiting: Mutex<BTreeMap<(NodeId, u64, WorkerId), Vec<u8>>>,
+    waiting: Mutex<BTreeMap<(NodeId, ObjectOf), Vec<u8>>>,
 }
 
 impl Desk {
@@ -214,22 +214,14 @@ impl Desk {
             return Answer::Failed("the deployment takes no checkpoints".to_owned());
         };
         let done = match ask {
-            Ask::Put { checkpoint, worker, piece, last } => {
-                self.put(keeping, (node, checkpoint, worker), &piece.0, last).await
-            }
+            Ask::Put { of, piece, last } => self.put(keeping, (node, of), &piece.0, last).await,
             Ask::Manifest { at } => piece_of_manifest(keeping, at).await,
             Ask::Object { number, at } => piece_of_object(keeping, number as usize, at).await,
         };
         done.unwrap_or_else(Answer::Failed)
     }
 
-    async fn put(
-        &self,
-        keeping: &Keeping,
-        of: (NodeId, u64, WorkerId),
-        piece: &[u8],
-        last: bool,
-    ) -> Result<Answer, String> {
+    async fn put(&self, keeping: &Keeping, of: (NodeId, ObjectOf), piece: &[u8], last: bool) -> Result<Answer, String> {
         let whole = {
             let mut waiting = locked(&self.waiting);
             let held: usize = waiting.values().map(Vec::len).sum();
@@ -242,9 +234,9 @@ impl Desk {
             if last { waiting.remove(&of) } else { None }
         };
         if let Some(whole) = whole {
-            let (_, checkpoint, worker) = of;
+            let (_, ObjectOf { checkpoint, worker, number }) = of;
             let run = keeping.open().map_err(|error| error.to_string())?;
-            let path = run.object_path(keeping.attempt, checkpoint, worker);
+            let path = run.object_path(keeping.attempt, checkpoint, worker, number);
             run.store().put(&path, whole.into()).await.map_err(|error| error.to_string())?;
         }
         Ok(Answer::Kept)

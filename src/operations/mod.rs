@@ -53,7 +53,7 @@ pub use paced::Paced;
 pub use parse_csv::ParseCsv;
 pub use parse_json::ParseJson;
 pub use print::Print;
-pub use process::{AtKey, Entries, Process, Processing};
+pub use process::{AtKey, Entries, Process, Processing, Storage};
 pub use processing_time::ProcessingTime;
 pub use send::Send;
 pub use stream_source::StreamSource;

@@ -217,7 +217,7 @@ mod tests {
                 numbers.position(&mut part, &mut snapshot).expect("saved");
             }
             prop_assert_eq!(total, length);
-            let parts: Vec<_> = snapshot.finish().0;
+            let parts: Vec<_> = snapshot.finish().parts;
             for index in 0..then {
                 let dealt = parts.iter().skip(index).step_by(then);
                 let saved = dealt.map(|(_, part, pieces)| (*part, pieces.concat().into())).collect();

@@ -127,7 +127,7 @@ pub fn saved(worker: crate::id::WorkerId) -> Vec<u8> {
         let mut snapshot = Snapshot::new(1);
         snapshot.of(VertexId(vertex));
         while table(&mut snapshot).is_ok_and(|saving| saving == Saving::More) {}
-        for (vertex, part, pieces) in snapshot.finish().0 {
+        for (vertex, part, pieces) in snapshot.finish().parts {
             writer.section(vertex, part, pieces.into_iter().map(Bytes::from));
         }
     };

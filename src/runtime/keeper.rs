@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::coordinator::WorkerSaved;
 use super::plan::Outline;
 use super::restarts::Intensity;
-use super::vault::Vault;
+use super::vault::{ObjectOf, Vault};
 use super::worker::WorkerSnapshot;
 use crate::actor;
 use crate::id::Part;
@@ -203,26 +203,38 @@ pub async fn store(
     attempt: u32,
     snapshot: WorkerSnapshot,
 ) -> Result<WorkerSaved, StateError> {
-    let WorkerSnapshot { worker, checkpoint, parts, finished, drained, .. } = snapshot;
+    let WorkerSnapshot { worker, checkpoint, parts, later, finished, drained, .. } = snapshot;
     let mut saved = WorkerSaved { worker, checkpoint, finished, drained, objects: Vec::new(), base: None };
-    if parts.is_empty() {
-        return Ok(saved);
-    }
-    let write = move || {
-        let mut writer = SnapshotWriter::new(worker);
-        for (vertex, part, pieces) in parts {
-            writer.section(vertex, part, pieces.into_iter().map(Bytes::from));
+    let mut left = parts.into_iter().map(Ok).chain(later.into_iter().flatten());
+    for number in 0.. {
+        let write = move || {
+            let mut writer = SnapshotWriter::new(worker);
+            while writer.length() < OBJECT_BYTES
+                && let Some(next) = left.next()
+            {
+                let (vertex, part, pieces) = next?;
+                writer.section(vertex, part, pieces.into_iter().map(Bytes::from));
+            }
+            Ok::<_, Error>((left, writer))
+        };
+        let written = actor::blocking(write).await.map_err(StateError::Written)?;
+        let (after, writer) = written.map_err(|error| StateError::Written(error.to_string()))?;
+        left = after;
+        if writer.is_empty() {
+            break;
         }
-        writer.finish()
-    };
-    let written = actor::blocking(write).await;
-    let (pieces, sections) = written.map_err(StateError::Written)?;
-    let path = run.object_path(attempt, checkpoint, worker);
-    let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-    vault.put(run, (checkpoint, worker), &path, pieces).await?;
-    saved.objects.push(SavedObject { path, length, worker, sections });
+        let (pieces, sections) = writer.finish();
+        let path = run.object_path(attempt, checkpoint, worker, number);
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        vault.put(run, ObjectOf { checkpoint, worker, number }, &path, pieces).await?;
+        saved.objects.push(SavedObject { path, length, worker, sections });
+    }
     Ok(saved)
 }
+
+/// How many bytes an object has, and a part more: so few that several in memory are nothing beside a worker's own state,
+/// so many that a store has little to do for each.
+const OBJECT_BYTES: u64 = 64 << 20;
 
 /// What a manifest says of the workflow.
 #[derive(Clone, Debug, Default)]

@@ -57,7 +57,7 @@ pub(crate) use site::Counts;
 pub(crate) use site::{Line, Order, Others, Report, SiteHandle, Tell};
 pub use status::{DeploymentStatus, Phase, Summary, VertexStatus, WorkerActivity, WorkerStatus};
 pub(crate) use supervisor::Way;
-pub(crate) use vault::Courier;
+pub(crate) use vault::{Courier, ObjectOf};
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::keeper::Origin;
 use crate::id::WorkerId;
@@ -12,12 +13,20 @@ use crate::state::{Manifest, Run, SavedObject, StateError};
 
 /// Reaches the checkpoints of one deployment through another node.
 pub trait Courier: Send + Sync {
-    /// Stores what a worker has saved, where [`Run::object_path`] says.
-    fn put(&self, checkpoint: u64, worker: WorkerId, pieces: Vec<Bytes>) -> BoxFuture<'static, Result<(), String>>;
+    /// Stores an object of what a worker has saved, where [`Run::object_path`] says.
+    fn put(&self, of: ObjectOf, pieces: Vec<Bytes>) -> BoxFuture<'static, Result<(), String>>;
     /// The manifest of the checkpoint that the deployment goes on at.
     fn manifest(&self) -> BoxFuture<'static, Result<Bytes, String>>;
     /// An object of that checkpoint, by its number in the manifest, and how long it is.
     fn object(&self, number: usize, length: u64) -> BoxFuture<'static, Result<Bytes, String>>;
+}
+
+/// Which object of what is saved: whose, for which checkpoint, and which number it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObjectOf {
+    pub checkpoint: u64,
+    pub worker: WorkerId,
+    pub number: u32,
 }
 
 /// The way to the checkpoints of a deployment.
@@ -30,20 +39,14 @@ pub enum Vault {
 }
 
 impl Vault {
-    /// Stores what a worker has saved, at this path.
+    /// Stores an object of what a worker has saved, at this path.
     ///
     /// # Errors
     /// When it cannot be stored.
-    pub async fn put(
-        &self,
-        run: &Run,
-        (checkpoint, worker): (u64, WorkerId),
-        path: &str,
-        pieces: Vec<Bytes>,
-    ) -> Result<(), StateError> {
+    pub async fn put(&self, run: &Run, of: ObjectOf, path: &str, pieces: Vec<Bytes>) -> Result<(), StateError> {
         match self {
             Vault::Direct => Ok(run.store().put_pieces(path, pieces).await?),
-            Vault::Through(courier) => courier.put(checkpoint, worker, pieces).await.map_err(StateError::Elsewhere),
+            Vault::Through(courier) => courier.put(of, pieces).await.map_err(StateError::Elsewhere),
         }
     }
 

@@ -53,11 +53,12 @@ impl Run {
         &self.store
     }
 
-    /// Where in the store a worker puts what it saves for a checkpoint. Attempts are numbered, so that none writes
-    /// where one that is over may still do.
-    pub fn object_path(&self, attempt: u32, checkpoint: u64, worker: WorkerId) -> String {
+    /// Where in the store a worker puts an object of what it saves for a checkpoint: mostly there is one, number 0.
+    /// Attempts are numbered, so that none writes where one that is over may still do.
+    pub fn object_path(&self, attempt: u32, checkpoint: u64, worker: WorkerId, number: u32) -> String {
         let WorkerId { vertex, index } = worker;
-        format!("{}/{DATA}/{attempt}/{checkpoint}/{}-{index}", self.directory, vertex.0)
+        let first = format!("{}/{DATA}/{attempt}/{checkpoint}/{}-{index}", self.directory, vertex.0);
+        if number == 0 { first } else { format!("{first}-{number}") }
     }
 
     /// Digits are filled up, so that a listing is in the order of the numbers.
@@ -184,9 +185,10 @@ impl Run {
         let stored = |(path, _): (String, u64)| {
             let mut parts = path.strip_prefix(&directory)?.strip_prefix('/')?.split('/');
             let (attempt, checkpoint) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-            let (vertex, index) = parts.next()?.split_once('-')?;
-            let worker = WorkerId { vertex: VertexId(vertex.parse().ok()?), index: index.parse().ok()? };
-            (self.object_path(attempt, checkpoint, worker) == path).then_some(Stored { path, checkpoint })
+            let mut numbers = parts.next()?.split('-').map(str::parse);
+            let worker = WorkerId { vertex: VertexId(numbers.next()?.ok()?), index: numbers.next()?.ok()? };
+            let number = numbers.next().unwrap_or(Ok(0)).ok()?;
+            (self.object_path(attempt, checkpoint, worker, number) == path).then_some(Stored { path, checkpoint })
         };
         Ok(list.into_iter().filter_map(stored).collect())
     }

@@ -96,6 +96,16 @@ impl SnapshotWriter {
         self.sections.push(Section { vertex, part, at, length: self.length - at, checksum: hasher.finalize() });
     }
 
+    /// How many bytes there are so far.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether no part was added.
+    pub fn is_empty(&self) -> bool {
+        self.sections.is_empty()
+    }
+
     /// The object in pieces, and what is in it, in the order in which it was added.
     pub fn finish(mut self) -> (Vec<Bytes>, Vec<Section>) {
         self.close();

@@ -6,6 +6,7 @@
 //! | [`Chained`] | none of its own | the worker that has it |
 //! | [`ImmutableLocal`] | one a core, each with a state of its own that is thrown away after each record | the next one on the same node |
 //! | [`KeyedState`] | one a core | the owner of its key |
+//! | `DiskState` (feature `disk`) | one a core, with states on disk | the owner of its key |
 //! | [`Partitioned`] | one a core, with one state for all of its keys | the owner of its key |
 //! | [`Combining`] | one a core | the owner of its key, many records in one message |
 //! | [`PartialKey`] | one a core | one of several candidates of its key; the owner gets the sum |
@@ -32,8 +33,7 @@ macro_rules! keeps_operation_state {
             state: &mut Self::State,
             snapshot: &mut crate::workflow::Snapshot,
         ) -> Result<crate::workflow::Saving> {
-            worker.operation.snapshot(state, snapshot)?;
-            Ok(crate::workflow::Saving::Done)
+            worker.operation.snapshot_in_slices(state, snapshot)
         }
 
         fn restore(&self, worker: &WorkerContext<'_, O>, saved: &crate::workflow::Saved) -> Result<Self::State> {
@@ -82,6 +82,8 @@ macro_rules! keeps_keyed_table {
 mod broadcast;
 mod chained;
 mod combining;
+#[cfg(feature = "disk")]
+mod disk_state;
 mod funnel;
 mod immutable_local;
 mod keyed_state;
@@ -97,6 +99,8 @@ mod stream_source;
 pub use broadcast::Broadcast;
 pub use chained::Chained;
 pub use combining::Combining;
+#[cfg(feature = "disk")]
+pub use disk_state::DiskState;
 pub use funnel::Funnel;
 pub use immutable_local::ImmutableLocal;
 pub use keyed_state::KeyedState;

@@ -1,8 +1,6 @@
 //! An operation that is fed by hand.
 
-use std::collections::BTreeMap;
-
-use crate::workflow::{React, Result, Saved, Snapshot, Timestamp};
+use crate::workflow::{React, Result, Saving, Snapshot, Timestamp};
 
 /// An operation with its state, for a test that feeds it with records and times, one after the other. Each call gives
 /// what the operation emits.
@@ -64,10 +62,8 @@ impl<O: React> Fed<O> {
         self.checkpoint += 1;
         let mut snapshot = Snapshot::new(self.checkpoint);
         snapshot.of(crate::id::VertexId(0));
-        self.operation.snapshot(&mut self.state, &mut snapshot)?;
-        let parts: BTreeMap<_, _> =
-            snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into())).collect();
-        self.state = self.operation.restore(&Saved::new(parts, 0))?;
+        while self.operation.snapshot_in_slices(&mut self.state, &mut snapshot)? == Saving::More {}
+        self.state = self.operation.restore(&snapshot.finish().into_saved(0)?)?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
 use super::tolerance::{Guarded, Watch};
-use super::{Commit, Emit, Error, Flush, Grown, Meter, React, Result, Snapshot, Watermark};
+use super::{Commit, Emit, Error, Flush, Grown, Meter, React, Result, Saving, Snapshot, Watermark};
 use crate::id::VertexId;
 
 /// How often an operation flushes while its worker is busy: soon enough for somebody who watches, seldom enough
@@ -219,7 +219,12 @@ impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Outlet<O::In> for FusedOut
     fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<(), Failure> {
         snapshot.of(self.vertex);
         let blame = Blame(self.vertex);
-        let saved = self.operation.snapshot(&mut self.state, snapshot);
+        let saved = loop {
+            match self.operation.snapshot_in_slices(&mut self.state, snapshot) {
+                Ok(Saving::More) => {}
+                saved => break saved,
+            }
+        };
         std::mem::forget(blame);
         saved.map_err(|error| self.fail(error))?;
         self.next.snapshot(snapshot)

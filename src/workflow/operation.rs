@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Flush, KeyedTable, Result, Saved, Snapshot, Timestamp, Watermark};
+use super::{Commit, Flush, KeyedTable, Result, Saved, Saving, Snapshot, Timestamp, Watermark};
 use crate::codec::{Record, stable_hash};
 
 /// Where an operation puts the records that it produces.
@@ -159,6 +159,17 @@ pub trait React: Operation {
     /// An error fails the deployment.
     fn snapshot(&self, state: &mut Self::State, snapshot: &mut Snapshot) -> Result<()> {
         snapshot.put(state)
+    }
+
+    /// As [`snapshot`](React::snapshot), for a state so large that saving it at once would keep records waiting. With
+    /// [`Saving::More`] it is called again, between other calls, until it is done: what it saves later must be as it
+    /// was at the first call, as [`KeyedTable`](super::KeyedTable) sees to. The default saves all at once.
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn snapshot_in_slices(&self, state: &mut Self::State, snapshot: &mut Snapshot) -> Result<Saving> {
+        self.snapshot(state, snapshot)?;
+        Ok(Saving::Done)
     }
 
     /// Makes the state of what [`snapshot`](React::snapshot) has saved, in another worker, and perhaps on another node.

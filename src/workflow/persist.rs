@@ -80,10 +80,13 @@ pub enum Commit {
 #[derive(Debug, Default)]
 pub struct Snapshot {
     checkpoint: u64,
+    /// The number of the worker in its vertex.
+    worker: u32,
     vertex: VertexId,
     nth: u32,
     seen: BTreeMap<VertexId, u32>,
     parts: Vec<(VertexId, Part, Pieces)>,
+    later: Vec<Later>,
     /// What of the checkpoint before need not be saved again.
     earlier: Option<Arc<Earlier>>,
     kept: Vec<(VertexId, Part)>,
@@ -92,8 +95,56 @@ pub struct Snapshot {
 /// Bytes, one piece behind the other: what is written bit by bit is not copied to be in one.
 pub type Pieces = Vec<Vec<u8>>;
 
+/// Parts of a snapshot that are made when they are stored, one after the other, apart from the worker: what is not in
+/// memory need not be there as a whole.
+pub struct Later {
+    vertex: VertexId,
+    parts: Box<dyn Iterator<Item = Result<(Part, Pieces)>> + Send>,
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Later").field("vertex", &self.vertex).finish_non_exhaustive()
+    }
+}
+
+impl Iterator for Later {
+    type Item = Result<(VertexId, Part, Pieces)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.parts.next()?;
+        Some(next.map(|(part, pieces)| (self.vertex, part, pieces)))
+    }
+}
+
 /// What a snapshot consists of.
-pub type Finished = (Vec<(VertexId, Part, Pieces)>, Vec<(VertexId, Part)>, Earlier);
+#[derive(Debug)]
+pub struct Finished {
+    /// Parts that were saved, with their vertices.
+    pub parts: Vec<(VertexId, Part, Pieces)>,
+    /// Others, which are still to be made.
+    pub later: Vec<Later>,
+    /// Those that were kept.
+    pub kept: Vec<(VertexId, Part)>,
+    /// What counts when the checkpoint is complete. What is made later is no part of it, and so is always made anew.
+    pub earlier: Earlier,
+}
+
+impl Finished {
+    /// What a worker goes on with that gets all of it, for the operation that is the nth one of its vertex: in tests of
+    /// operations and strategies.
+    ///
+    /// # Errors
+    /// When a part cannot be made.
+    pub fn into_saved(self, nth: u32) -> Result<Saved> {
+        let mut parts: BTreeMap<Part, Bytes> = BTreeMap::new();
+        for made in self.parts.into_iter().map(Ok).chain(self.later.into_iter().flatten()) {
+            let (_, part, pieces) = made?;
+            parts.insert(part, pieces.concat().into());
+        }
+        Ok(Saved::new(parts, nth))
+    }
+}
 
 impl Snapshot {
     /// An empty one, for this checkpoint.
@@ -104,6 +155,12 @@ impl Snapshot {
     /// An empty one, for a checkpoint for which parts of a complete one may be kept.
     pub fn after(checkpoint: u64, earlier: Arc<Earlier>) -> Self {
         Snapshot { checkpoint, earlier: Some(earlier), ..Snapshot::default() }
+    }
+
+    /// Of this worker of its vertex, by its number.
+    pub fn by(mut self, worker: u32) -> Self {
+        self.worker = worker;
+        self
     }
 
     /// The number of the checkpoint; they ascend.
@@ -145,6 +202,18 @@ impl Snapshot {
         Ok(())
     }
 
+    /// Saves something that all workers are to know who go on with what this one keeps for key groups, however many
+    /// there are then: see [`Saved::shared`]. Called once.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_shared<T: Record>(&mut self, shared: &T) -> Result<()> {
+        let mut bytes = Vec::new();
+        save(shared, &mut bytes)?;
+        self.put_part(Part::Unit(SHARED | u64::from(self.worker)), bytes);
+        Ok(())
+    }
+
     /// Saves a part of it.
     pub fn put_part(&mut self, part: Part, bytes: Vec<u8>) {
         if !bytes.is_empty() || !matches!(part, Part::Whole(_)) {
@@ -157,17 +226,21 @@ impl Snapshot {
         self.parts.push((self.vertex, part, pieces));
     }
 
+    /// Saves parts that are made when they are stored, on another thread, and as they are now.
+    pub fn put_later(&mut self, parts: impl Iterator<Item = Result<(Part, Pieces)>> + Send + 'static) {
+        self.later.push(Later { vertex: self.vertex, parts: Box::new(parts) });
+    }
+
     /// Keeps a batch that was under way to the worker. The runtime calls it.
     pub fn put_flight(&mut self, vertex: VertexId, part: Part, bytes: Vec<u8>) {
         self.parts.push((vertex, part, vec![bytes]));
     }
 
-    /// All parts that were saved, with their vertices; those that were kept; and what counts when the checkpoint is
-    /// complete.
+    /// All of it.
     pub fn finish(self) -> Finished {
         let written = self.parts.iter().map(|(vertex, part, pieces)| (*vertex, *part, length(pieces)));
         let earlier = Earlier::after(self.earlier.as_deref(), self.checkpoint, &self.kept, written);
-        (self.parts, self.kept, earlier)
+        Finished { parts: self.parts, later: self.later, kept: self.kept, earlier }
     }
 }
 
@@ -175,6 +248,9 @@ impl Snapshot {
 fn length(pieces: &Pieces) -> u64 {
     pieces.iter().map(|piece| piece.len() as u64).sum()
 }
+
+/// The bit of the number of a unit that all workers get, not one of them.
+pub const SHARED: u64 = 1 << 63;
 
 /// What was saved for a vertex, as far as a worker is to go on with it.
 #[derive(Clone, Debug, Default)]
@@ -215,6 +291,16 @@ impl Saved {
 
     /// What there is of units.
     pub fn units(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.all_units().filter(|(unit, _)| unit & SHARED == 0)
+    }
+
+    /// What was saved by [`Snapshot::put_shared`], by the worker that was this one, or by all of them if they were not
+    /// as many as they are now.
+    pub fn shared<T: Record>(&self) -> impl Iterator<Item = Result<T>> {
+        self.all_units().filter(|(unit, _)| unit & SHARED != 0).map(|(_, mut bytes)| load(&mut bytes))
+    }
+
+    fn all_units(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.parts().filter_map(|(part, bytes)| if let Part::Unit(unit) = part { Some((unit, bytes)) } else { None })
     }
 }
@@ -224,8 +310,7 @@ mod tests {
     use super::*;
 
     fn saved(snapshot: Snapshot, nth: u32) -> Saved {
-        let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
-        Saved::new(parts.collect(), nth)
+        snapshot.finish().into_saved(nth).expect("all of it")
     }
 
     #[test]

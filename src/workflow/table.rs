@@ -1,5 +1,7 @@
 //! A value for each key.
 
+#[cfg(feature = "disk")]
+mod disk;
 mod encoding;
 mod groups;
 mod watch;
@@ -9,6 +11,8 @@ use std::hash::Hash;
 use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+#[cfg(feature = "disk")]
+pub use self::disk::DiskTable;
 use self::encoding::Group;
 use self::watch::Watch;
 use super::{Result, Saved, Saving, Snapshot};
@@ -105,6 +109,21 @@ impl<K, V> KeyedTable<K, V> {
             Some(watch) => watch.insert(&mut self.table, &mut self.aside, hash, (key, value)),
         };
         (&*key, value)
+    }
+
+    /// Takes the key out that has this stable hash and passes the test. Expected constant time.
+    pub fn remove(&mut self, hash: u64, is: impl Fn(&K) -> bool) -> Option<(K, V)> {
+        if let Ok(entry) = self.table.find_entry(hash, |(key, _)| is(key)) {
+            return Some(entry.remove().0);
+        }
+        // What is saved has to be as it was, so the entry is saved before it goes; it may move on this occasion.
+        self.find(hash, &is)?;
+        if let Ok(entry) = self.table.find_entry(hash, |(key, _)| is(key)) {
+            return Some(entry.remove().0);
+        }
+        let removed = self.watch.as_deref_mut()?.remove(hash, is)?;
+        self.aside -= 1;
+        Some(removed)
     }
 
     /// The number of keys.

@@ -110,7 +110,7 @@ where
     let save = |state: &mut S::State, checkpoint| {
         let mut snapshot = Snapshot::new(checkpoint);
         sink.snapshot(state, &mut snapshot).expect("a snapshot");
-        let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
+        let parts = snapshot.finish().parts.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
         Saved::new(parts.collect(), 0)
     };
     let commit = |state: &mut S::State, checkpoint| {

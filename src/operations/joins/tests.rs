@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::operations::process::Processing;
 use crate::operations::windows::{Outcome, Windowed, Windows};
-use crate::workflow::{React, Saved, Snapshot, Timestamp};
+use crate::workflow::{React, Saving, Snapshot, Timestamp};
 
 /// A record: its time, its key, and a number that tells it apart.
 type Record = (Timestamp, u8, u32);
@@ -56,9 +56,9 @@ where
             }
             Step::Restore => {
                 let mut snapshot = Snapshot::new(1);
-                operation.snapshot(&mut state, &mut snapshot).expect("saved");
-                let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
-                state = operation.restore(&Saved::new(parts.collect(), 0)).expect("restored");
+                while operation.snapshot_in_slices(&mut state, &mut snapshot) == Ok(Saving::More) {}
+                let saved = snapshot.finish().into_saved(0).expect("saved");
+                state = operation.restore(&saved).expect("restored");
             }
         }
     }

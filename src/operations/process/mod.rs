@@ -1,14 +1,17 @@
 //! The general form of an operation on keys: state and timers, written by hand.
 
+mod storage;
 mod table;
 
 use std::hash::Hash;
 
+pub use self::storage::Storage;
 pub use self::table::{AtKey, Entries};
 use crate::codec::{Record, stable_hash};
 use crate::strategies::Partitioned;
 use crate::workflow::{
-    Behind, ByHand, Chain, Emit, In, Keyed, Operation, Out, OutPort, React, Result, Saved, Snapshot, Stream, Timestamp,
+    Behind, ByHand, Chain, Emit, In, Keyed, Operation, Out, OutPort, React, Result, Saved, Saving, Snapshot, Stream,
+    Timestamp,
 };
 
 /// What is done with the records of each key, with a state and with timers in event time. Behind a stream it is put by
@@ -120,12 +123,20 @@ pub trait Process: Clone + Send + Sync + 'static {
 
 /// The operation that a [`Process`] is.
 #[derive(Clone, Debug)]
-pub struct Processing<P>(P);
+pub struct Processing<P> {
+    process: P,
+    storage: Storage,
+}
 
 impl<P: Process> Processing<P> {
-    /// The operation.
+    /// The operation, with its states in memory.
     pub fn new(process: P) -> Self {
-        Processing(process)
+        Processing { process, storage: Storage::Memory }
+    }
+
+    /// With its states there.
+    pub fn stored(self, storage: Storage) -> Self {
+        Processing { storage, ..self }
     }
 }
 
@@ -143,7 +154,7 @@ impl<P: Process> Keyed for Processing<P> {
 
     #[inline(always)]
     fn key(&self, record: &P::In) -> P::Key {
-        self.0.key(record)
+        self.process.key(record)
     }
 }
 
@@ -151,29 +162,29 @@ impl<P: Process> React for Processing<P> {
     type State = ByHand<Entries<P>>;
 
     fn init(&self) -> Self::State {
-        ByHand(Entries::new())
+        ByHand(Entries::new(self.storage))
     }
 
     #[inline(always)]
     fn react<E: Emit<P::Out>>(&self, entries: &mut Self::State, record: P::In, emit: &mut E) -> Result<()> {
-        let key = self.0.key(&record);
-        entries.at(stable_hash(&key), key, |at| self.0.record(at, record, emit))
+        let key = self.process.key(&record);
+        entries.at(stable_hash(&key), &key, |at| self.process.record(at, record, emit))
     }
 
     fn advance<E: Emit<P::Out>>(&self, entries: &mut Self::State, time: Timestamp, emit: &mut E) -> Result<()> {
-        entries.advance(time, |at, time| self.0.timer(at, time, emit))
+        entries.advance(time, |at, time| self.process.timer(at, time, emit))
     }
 
     fn finish<E: Emit<P::Out>>(&self, entries: &mut Self::State, emit: &mut E) -> Result<()> {
-        entries.end(|at| self.0.end(at, emit))
+        entries.end(|at| self.process.end(at, emit))
     }
 
-    fn snapshot(&self, entries: &mut Self::State, snapshot: &mut Snapshot) -> Result<()> {
+    fn snapshot_in_slices(&self, entries: &mut Self::State, snapshot: &mut Snapshot) -> Result<Saving> {
         entries.snapshot(snapshot)
     }
 
     fn restore(&self, saved: &Saved) -> Result<Self::State> {
-        Ok(ByHand(Entries::restore(saved)?))
+        Ok(ByHand(Entries::restore(saved, self.storage)?))
     }
 }
 
@@ -184,7 +195,17 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         P::Record: Record,
         O: Process<In = P::Record>,
     {
-        self.vertex_at::<In, Out, _, _>(Processing(process), Partitioned)
+        self.process_in(process, Storage::Memory)
+    }
+
+    /// As [`process`](Stream::process), with the states of keys there: on disk there may be more of them than there is
+    /// memory. Timers are in memory all the same.
+    pub fn process_in<O>(self, process: O, storage: Storage) -> Stream<Behind<C, P, Processing<O>, Partitioned>>
+    where
+        P::Record: Record,
+        O: Process<In = P::Record>,
+    {
+        self.vertex_at::<In, Out, _, _>(Processing::new(process).stored(storage), Partitioned)
     }
 
     /// As [`process`](Stream::process), giving the stream of one of several out ports; the others are had by
@@ -196,6 +217,9 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         OP: OutPort<O::Out>,
     {
         let _ = port;
-        self.vertex_at::<In, OP, _, _>(Processing(process), Partitioned)
+        self.vertex_at::<In, OP, _, _>(Processing::new(process), Partitioned)
     }
 }
+
+#[cfg(test)]
+mod tests;

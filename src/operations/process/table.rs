@@ -4,18 +4,30 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hash;
 
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 
 use super::Process;
-use crate::codec::{key_group, stable_hash};
-use crate::id::Part;
-use crate::workflow::{Result, Saved, Snapshot, Timestamp, load, save};
+use super::storage::{Storage, Table};
+use crate::codec::{Record, stable_hash};
+use crate::workflow::{Result, Saved, Saving, Snapshot, Timestamp};
 
 /// What is kept for a key.
-struct Entry<P: Process> {
-    key: P::Key,
-    state: Option<P::State>,
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound = "S: Record")]
+pub(super) struct Held<S> {
+    state: Option<S>,
     /// The times of its timers, ascending.
     timers: VecDeque<Timestamp>,
+}
+
+impl<S> Held<S> {
+    fn nothing() -> Self {
+        Held { state: None, timers: VecDeque::new() }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.state.is_none() && self.timers.is_empty()
+    }
 }
 
 /// Who has a timer at a time.
@@ -46,9 +58,11 @@ type Queue<K> = BTreeMap<Timestamp, Due<K>>;
 
 /// The keys of a worker.
 pub struct Entries<P: Process> {
-    table: HashTable<Entry<P>>,
+    table: Table<P::Key, Held<P::State>>,
     queue: Queue<P::Key>,
     time: Timestamp,
+    /// The checkpoint that was saved last.
+    saved: Option<u64>,
 }
 
 impl<P: Process> std::fmt::Debug for Entries<P> {
@@ -59,7 +73,8 @@ impl<P: Process> std::fmt::Debug for Entries<P> {
 
 /// A key, and what there is of it: what a [`Process`] gets to see.
 pub struct AtKey<'a, P: Process> {
-    entry: &'a mut Entry<P>,
+    key: &'a P::Key,
+    held: &'a mut Held<P::State>,
     queue: &'a mut Queue<P::Key>,
     time: Timestamp,
     /// What is set to a time that is not later than this waits for the next watermark.
@@ -68,19 +83,19 @@ pub struct AtKey<'a, P: Process> {
 
 impl<P: Process> std::fmt::Debug for AtKey<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AtKey").field("timers", &self.entry.timers).finish_non_exhaustive()
+        f.debug_struct("AtKey").field("timers", &self.held.timers).finish_non_exhaustive()
     }
 }
 
 impl<P: Process> AtKey<'_, P> {
     /// The key.
     pub fn key(&self) -> &P::Key {
-        &self.entry.key
+        self.key
     }
 
     /// The state; none before it is set. A key without state and timers takes no memory.
     pub fn state(&mut self) -> &mut Option<P::State> {
-        &mut self.entry.state
+        &mut self.held.state
     }
 
     /// How far event time has come, as far as this worker knows: [`Timestamp::MIN`](i64::MIN) before it is told.
@@ -91,7 +106,7 @@ impl<P: Process> AtKey<'_, P> {
     /// Sets a timer; if there is one at that time already, nothing happens. A time that has passed comes with the next
     /// watermark. Logarithmic in the number of times that are waited for.
     pub fn set_timer(&mut self, time: Timestamp) {
-        let Entry { key, timers, .. } = &mut *self.entry;
+        let (key, timers) = (self.key, &mut self.held.timers);
         if let Err(place) = timers.binary_search(&time) {
             timers.insert(place, time);
             match &mut self.coming {
@@ -108,7 +123,7 @@ impl<P: Process> AtKey<'_, P> {
 
     /// Takes a timer back; whether there was one at that time.
     pub(super) fn take_timer(&mut self, time: Timestamp) -> bool {
-        let Entry { key, timers, .. } = &mut *self.entry;
+        let (key, timers) = (self.key, &mut self.held.timers);
         let Ok(place) = timers.binary_search(&time) else { return false };
         timers.remove(place);
         if let Some(due) = self.queue.get_mut(&time) {
@@ -122,54 +137,48 @@ impl<P: Process> AtKey<'_, P> {
 
     /// The time of the next timer.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.entry.timers.front().copied()
+        self.held.timers.front().copied()
     }
 
     /// The times that timers are set to, ascending.
     pub fn timers(&self) -> Vec<Timestamp> {
-        self.entry.timers.iter().copied().collect()
+        self.held.timers.iter().copied().collect()
     }
 }
 
-fn hash_of<P: Process>(entry: &Entry<P>) -> u64
-where
-    P::Key: Hash,
-{
-    stable_hash(&entry.key)
-}
-
 impl<P: Process> Entries<P> {
-    pub(super) fn new() -> Self {
-        Entries { table: HashTable::new(), queue: BTreeMap::new(), time: Timestamp::MIN }
+    pub(super) fn new(storage: Storage) -> Self {
+        Entries { table: Table::new(storage), queue: BTreeMap::new(), time: Timestamp::MIN, saved: None }
     }
 
     /// Shows a key, and forgets it if nothing is left of it.
     #[inline(always)]
-    pub(super) fn at<R>(&mut self, hash: u64, key: P::Key, show: impl FnOnce(&mut AtKey<'_, P>) -> R) -> R {
+    pub(super) fn at(
+        &mut self,
+        hash: u64,
+        key: &P::Key,
+        show: impl FnOnce(&mut AtKey<'_, P>) -> Result<()>,
+    ) -> Result<()> {
         self.at_time(hash, key, None, show)
     }
 
     #[inline(always)]
-    fn at_time<R>(
+    fn at_time(
         &mut self,
         hash: u64,
-        key: P::Key,
+        key: &P::Key,
         coming: Option<(Timestamp, &mut Vec<(Timestamp, P::Key)>)>,
-        show: impl FnOnce(&mut AtKey<'_, P>) -> R,
-    ) -> R {
-        let Entries { table, queue, time } = self;
-        let mut occupied = match table.find_entry(hash, |entry| entry.key == key) {
-            Ok(occupied) => occupied,
-            Err(absent) => {
-                absent.into_table().insert_unique(hash, Entry { key, state: None, timers: VecDeque::new() }, hash_of)
-            }
-        };
-        let entry = occupied.get_mut();
-        let result = show(&mut AtKey { entry, queue, time: *time, coming });
-        if entry.state.is_none() && entry.timers.is_empty() {
-            occupied.remove();
+        show: impl FnOnce(&mut AtKey<'_, P>) -> Result<()>,
+    ) -> Result<()> {
+        let Entries { table, queue, time, .. } = self;
+        let (shown, is_nothing) = table.with(hash, key, Held::nothing, |held| {
+            let shown = show(&mut AtKey { key, held, queue, time: *time, coming });
+            (shown, held.is_nothing())
+        })?;
+        if is_nothing {
+            table.remove(hash, key)?;
         }
-        result
+        shown
     }
 
     /// Time has come to `time`: shows the keys whose timers were set to it or before.
@@ -183,9 +192,9 @@ impl<P: Process> Entries<P> {
         while let Some(first) = self.queue.first_entry().filter(|first| *first.key() <= time) {
             let (due, keys) = first.remove_entry();
             for key in keys.0 {
-                self.at_time(stable_hash(&key), key, Some((due, &mut later)), |at| {
+                self.at_time(stable_hash(&key), &key, Some((due, &mut later)), |at| {
                     // One that was set and taken back while others came is not there any more.
-                    match at.entry.timers.pop_front_if(|time| *time == due) {
+                    match at.held.timers.pop_front_if(|time| *time == due) {
                         Some(due) => show(at, due),
                         None => Ok(()),
                     }
@@ -200,51 +209,28 @@ impl<P: Process> Entries<P> {
 
     /// Shows each key a last time.
     pub(super) fn end(&mut self, mut show: impl FnMut(&mut AtKey<'_, P>) -> Result<()>) -> Result<()> {
-        let time = Timestamp::MAX;
-        for mut entry in self.table.drain() {
-            show(&mut AtKey { entry: &mut entry, queue: &mut BTreeMap::new(), time, coming: None })?;
-        }
         self.queue.clear();
-        Ok(())
+        self.table.drain(|key, mut held| {
+            let (key, held, queue) = (&key, &mut held, &mut BTreeMap::new());
+            show(&mut AtKey { key, held, queue, time: Timestamp::MAX, coming: None })
+        })
     }
 
-    pub(super) fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<()> {
-        let mut groups: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        for Entry { key, state, timers } in &self.table {
-            let bytes = groups.entry(key_group(stable_hash(key))).or_default();
-            if bytes.is_empty() {
-                save(&self.time, bytes)?;
-            }
-            save(key, bytes)?;
-            // A state is written as it is, and not cloned to be in an option.
-            save(&state.is_some(), bytes)?;
-            if let Some(state) = state {
-                save(state, bytes)?;
-            }
-            save(timers, bytes)?;
+    pub(super) fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<Saving> {
+        // Called again while it is saved; until then, time may have gone on.
+        if self.saved.replace(snapshot.checkpoint()) != Some(snapshot.checkpoint()) {
+            snapshot.put_shared(&self.time)?;
         }
-        groups.into_iter().for_each(|(group, bytes)| snapshot.put_part(Part::Group(group), bytes));
-        Ok(())
+        self.table.snapshot(snapshot)
     }
 
     /// What was saved. Of several that knew of time, who knew least is believed.
-    pub(super) fn restore(saved: &Saved) -> Result<Self> {
-        let (mut entries, mut known) = (Entries::new(), None);
-        for (_, mut bytes) in saved.groups() {
-            let time: Timestamp = load(&mut bytes)?;
-            known = Some(known.map_or(time, |known: Timestamp| known.min(time)));
-            while !bytes.is_empty() {
-                let key: P::Key = load(&mut bytes)?;
-                let has_state: bool = load(&mut bytes)?;
-                let state = if has_state { Some(load(&mut bytes)?) } else { None };
-                let timers: VecDeque<Timestamp> = load(&mut bytes)?;
-                for time in &timers {
-                    entries.queue.entry(*time).or_default().add(&key);
-                }
-                entries.table.insert_unique(stable_hash(&key), Entry { key, state, timers }, hash_of);
-            }
-        }
-        entries.time = known.unwrap_or(Timestamp::MIN);
-        Ok(entries)
+    pub(super) fn restore(saved: &Saved, storage: Storage) -> Result<Self> {
+        let known: Vec<Timestamp> = saved.shared().collect::<Result<_>>()?;
+        let mut queue: Queue<P::Key> = BTreeMap::new();
+        let table = Table::restore(saved, storage, |key: &P::Key, held: &Held<P::State>| {
+            held.timers.iter().for_each(|time| queue.entry(*time).or_default().add(key));
+        })?;
+        Ok(Entries { table, queue, time: known.into_iter().min().unwrap_or(Timestamp::MIN), saved: None })
     }
 }

@@ -277,8 +277,8 @@ fn read_in_two(path: &Path, first: usize) -> Vec<String> {
     }
     let mut snapshot = Snapshot::new(1);
     source.position(&mut reader, &mut snapshot).expect("a position");
-    let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
-    let mut reader = source.resume(ALONE, &Saved::new(parts.collect(), 0)).expect("readable");
+    let saved = snapshot.finish().into_saved(0).expect("saved");
+    let mut reader = source.resume(ALONE, &saved).expect("readable");
     while source.read(&mut reader, 700, &mut lines).expect("readable") != Pull::End {}
     lines
 }

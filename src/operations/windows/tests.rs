@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::operations::process::Processing;
-use crate::workflow::{Keyed, React, Saved, Snapshot, Timestamp};
+use crate::workflow::{Keyed, React, Saving, Snapshot, Timestamp};
 
 /// A record: its time, its key, and a number that tells it apart.
 type Record = (Timestamp, u8, u32);
@@ -82,9 +82,9 @@ impl<R: 'static, O: React<In = Record, Out = Outcome<R, Record>>> Scene<O> {
             }
             Step::Restore => {
                 let mut snapshot = Snapshot::new(1);
-                self.operation.snapshot(&mut self.state, &mut snapshot).expect("saved");
-                let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
-                self.state = self.operation.restore(&Saved::new(parts.collect(), 0)).expect("restored");
+                while self.operation.snapshot_in_slices(&mut self.state, &mut snapshot) == Ok(Saving::More) {}
+                let saved = snapshot.finish().into_saved(0).expect("saved");
+                self.state = self.operation.restore(&saved).expect("restored");
                 // What is empty knows no time any more.
                 self.operation.advance(&mut self.state, self.time, &mut self.emitted).expect("advanced");
             }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::{Message, Parcel, Phase, State};
 use crate::id::{Part, VertexId, WorkerId};
-use crate::workflow::{Commit, Earlier, Flush, Origin, Pieces, Saving, Snapshot};
+use crate::workflow::{Commit, Earlier, Finished, Flush, Later, Origin, Pieces, Saving, Snapshot};
 
 /// Most checkpoints that a worker has saved and that may still become complete: one, and one that it has not heard of.
 const MOST_UNSEALED: usize = 4;
@@ -33,6 +33,8 @@ pub struct WorkerSnapshot {
     pub worker: WorkerId,
     pub checkpoint: u64,
     pub parts: Vec<(VertexId, Part, Pieces)>,
+    /// Those that are made when they are stored.
+    pub later: Vec<Later>,
     /// What has not changed since a complete checkpoint, and which that is.
     pub kept: Vec<(VertexId, Part)>,
     pub base: Option<u64>,
@@ -178,7 +180,8 @@ impl State {
         let mut snapshot = match &self.barriers.earlier {
             Some(earlier) => Snapshot::after(checkpoint, Arc::clone(earlier)),
             None => Snapshot::new(checkpoint),
-        };
+        }
+        .by(self.arguments.id.index);
         let saved = self.run(|stage| {
             if !finished {
                 stage.flush(Flush::Barrier)?;
@@ -240,13 +243,13 @@ impl State {
         {
             let worker = self.arguments.id;
             let base = snapshot.base();
-            let (parts, kept, earlier) = snapshot.finish();
+            let Finished { parts, later, kept, earlier } = snapshot.finish();
             // Of those before, none will be complete that is not yet, or this worker will not hear of it in time.
             while self.barriers.unsealed.len() >= MOST_UNSEALED {
                 self.barriers.unsealed.pop_first();
             }
             self.barriers.unsealed.insert(checkpoint, earlier);
-            (self.arguments.save)(WorkerSnapshot { worker, checkpoint, parts, kept, base, finished, drained });
+            (self.arguments.save)(WorkerSnapshot { worker, checkpoint, parts, later, kept, base, finished, drained });
         }
     }
 

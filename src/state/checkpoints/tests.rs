@@ -47,7 +47,7 @@ async fn save(run: &Run, attempt: u32, checkpoint: u64, worker: WorkerId) -> Sav
     writer.section(worker.vertex, Part::Whole(0), ["more".into()]);
     let (pieces, sections) = writer.finish();
     let bytes = pieces.concat();
-    let path = run.object_path(attempt, checkpoint, worker);
+    let path = run.object_path(attempt, checkpoint, worker, 0);
     let length = bytes.len() as u64;
     run.store().put(&path, bytes.into()).await.expect("written");
     SavedObject { path, length, worker, sections }
@@ -235,7 +235,7 @@ async fn golden(store: Store) -> Run {
     writer.section(VertexId(2), flight, ["a batch".into()]);
     let (pieces, sections) = writer.finish();
     let bytes = pieces.concat();
-    let (path, length) = (run.object_path(1, 6, worker(2, 1)), bytes.len() as u64);
+    let (path, length) = (run.object_path(1, 6, worker(2, 1), 0), bytes.len() as u64);
     run.store().put(&path, bytes.into()).await.expect("written");
     let old = SavedObject { path, length, worker: worker(2, 1), sections };
     let first = save(&run, 1, 6, worker(2, 0)).await;

@@ -76,13 +76,7 @@ impl Buffers {
             buffer.grow(form::<K, V>());
         }
         let before = buffer.last.len();
-        if form::<K, V>() == FORM_FIXED {
-            write_fixed(key, &mut buffer.last);
-            write_fixed(value, &mut buffer.last);
-        } else {
-            save(key, &mut buffer.last)?;
-            save(value, &mut buffer.last)?;
-        }
+        write_entry(key, value, &mut buffer.last)?;
         buffer.keys += 1;
         self.bytes += buffer.last.len() - before;
         Ok(())
@@ -99,6 +93,26 @@ impl Buffers {
             (group, pieces)
         })
     }
+}
+
+/// Writes a key and its value.
+#[inline(always)]
+pub(super) fn write_entry<K: Record, V: Record>(key: &K, value: &V, bytes: &mut Vec<u8>) -> Result<()> {
+    if form::<K, V>() == FORM_FIXED {
+        write_fixed(key, bytes);
+        write_fixed(value, bytes);
+        Ok(())
+    } else {
+        save(key, bytes)?;
+        save(value, bytes)
+    }
+}
+
+/// Begins the bytes of a group with so many keys.
+#[cfg(feature = "disk")]
+pub(super) fn head<K: Record, V: Record>(keys: u32) -> Vec<u8> {
+    let [a, b, c, d] = keys.to_le_bytes();
+    vec![form::<K, V>(), a, b, c, d]
 }
 
 /// Reads the keys and values of a group, some at a time.
@@ -121,6 +135,12 @@ impl<'a> Group<'a> {
         let keys = u32::from_le_bytes(*count) as usize;
         // Each key takes a byte at least, but for the one of a type that has no other value.
         if keys > left.len().max(1) { Err(wrong("a key group is cut off")) } else { Ok(Group { form, left, keys }) }
+    }
+
+    /// So many keys that were written one by one.
+    #[cfg(feature = "disk")]
+    pub(super) fn of_entries<K: Record, V: Record>(keys: u32, bytes: &'a [u8]) -> Self {
+        Group { form: form::<K, V>(), left: bytes, keys: keys as usize }
     }
 
     /// How many keys are left.

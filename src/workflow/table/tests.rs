@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::key_group;
 use crate::id::{Part, VertexId};
-use crate::workflow::Earlier;
+use crate::workflow::{Earlier, Finished};
 
 #[test]
 fn a_table_keeps_the_values_of_many_keys() {
@@ -60,7 +60,7 @@ impl Kept {
 
     fn complete(&mut self, snapshot: Snapshot) -> usize {
         let (base, checkpoint) = (snapshot.base(), snapshot.checkpoint());
-        let (parts, kept, earlier) = snapshot.finish();
+        let Finished { parts, kept, earlier, .. } = snapshot.finish();
         let written = parts.len();
         let written_now = parts.into_iter().map(|(_, part, pieces)| (part, pieces.concat()));
         let mut all: BTreeMap<Part, Vec<u8>> = written_now.collect();
@@ -84,6 +84,8 @@ impl Kept {
 enum Step {
     /// Adds a number to the values of so many keys from this one on.
     Add(u64, u64, u64),
+    /// Removes so many keys from this one on.
+    Remove(u64, u64),
     Drain,
     /// Adds 1 to all values.
     All,
@@ -99,6 +101,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (0u64..2_000, 1u64..1_500, any::<u64>()).prop_map(|(from, many, add)| Step::Add(from, many, add)),
         8 => (0u64..2_000, 1u64..30, any::<u64>()).prop_map(|(from, many, add)| Step::Add(from, many, add)),
+        3 => (0u64..2_000, 1u64..30).prop_map(|(from, many)| Step::Remove(from, many)),
+        1 => (0u64..2_000, 1u64..3_000).prop_map(|(from, many)| Step::Remove(from, many)),
         1 => Just(Step::Drain),
         1 => Just(Step::All),
         4 => Just(Step::Begin),
@@ -129,6 +133,12 @@ fn follow<V: Record + Clone + PartialEq + std::fmt::Debug>(
                         None => drop(table.insert(hash, key, first(number))),
                     }
                     model.entry(key).and_modify(|value| add(value, number)).or_insert_with(|| first(number));
+                }
+            }
+            Step::Remove(from, many) => {
+                for key in from..from + many {
+                    let removed = table.remove(stable_hash(&key), |other| *other == key);
+                    prop_assert_eq!(removed.map(|(_, value)| value), model.remove(&key));
                 }
             }
             Step::Drain => {
@@ -230,7 +240,7 @@ fn group_of<K: Record + Hash, V: Record>(key: K, value: V) -> Vec<u8> {
     table.insert(stable_hash(&key), key, value);
     let mut snapshot = Snapshot::new(1);
     snapshot.of(VertexId(1));
-    let (parts, ..) = save_all(&mut table, snapshot).finish();
+    let parts = save_all(&mut table, snapshot).finish().parts;
     parts.into_iter().map(|(_, _, pieces)| pieces.concat()).next().expect("a group")
 }
 

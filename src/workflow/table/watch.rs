@@ -127,6 +127,12 @@ impl<K, V> Watch<K, V> {
         self.table.get_bucket_mut(bucket)
     }
 
+    /// Takes an entry out that was touched.
+    pub(super) fn remove(&mut self, hash: u64, is: impl Fn(&K) -> bool) -> Option<(K, V)> {
+        let entry = self.table.find_entry(hash, |(key, _)| is(key)).ok()?;
+        Some(entry.remove().0)
+    }
+
     /// Adds a key that is not there. Until a snapshot is saved the table here does not grow, because buckets would
     /// move; what it has no room for goes to `own`.
     pub(super) fn insert<'a>(
@@ -139,6 +145,10 @@ impl<K, V> Watch<K, V> {
         let rehash = self.hash;
         let is_off = self.table.is_empty() && self.scan.is_none();
         let is_full = self.scan.is_some() && self.table.len() >= self.table.capacity();
+        if is_off {
+            // There nothing is noted.
+            self.changed = Groups::ALL;
+        }
         if is_off || is_full {
             self.changed.insert(key_group(hash));
             return own.insert_unique(hash, entry, |(key, _)| rehash(key)).into_mut();

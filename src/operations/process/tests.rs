@@ -1,0 +1,146 @@
+//! A process whose states are saved now and then, wherever they are, beside one that is let alone.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::id::VertexId;
+
+/// Says how many records of a key there were when ten times have passed since the first; forgets it then.
+#[derive(Clone)]
+struct Bursts;
+
+impl Process for Bursts {
+    /// A key, and a time.
+    type In = (u16, Timestamp);
+    type Out = (u16, Timestamp, u64);
+    type Key = u16;
+    type State = u64;
+
+    fn key(&self, (key, _): &Self::In) -> u16 {
+        *key
+    }
+
+    fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, (_, time): Self::In, _: &mut E) -> Result<()> {
+        if at.state().is_none() {
+            at.set_timer(time.max(at.time()) + 10);
+        }
+        *at.state().get_or_insert(0) += 1;
+        Ok(())
+    }
+
+    fn timer<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
+        let count = at.state().take().unwrap_or_default();
+        emit.emit((*at.key(), time, count));
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Records of so many keys from this one on.
+    Records(u16, u16),
+    /// Time goes on.
+    Advance(Timestamp),
+    /// Begins to save.
+    Save,
+    /// Ends with that, and goes on with what was saved if nothing has happened meanwhile.
+    Saved,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (0u16..300, 1u16..120).prop_map(|(from, count)| Step::Records(from, count)),
+        3 => (0i64..8).prop_map(Step::Advance),
+        2 => Just(Step::Save),
+        2 => Just(Step::Saved),
+    ]
+}
+
+type Emitted = Vec<(u16, Timestamp, u64)>;
+
+struct Scene {
+    operation: Processing<Bursts>,
+    entries: ByHand<Entries<Bursts>>,
+    saving: Option<Snapshot>,
+    has_changed: bool,
+    emitted: Emitted,
+}
+
+impl Scene {
+    fn new(storage: Storage) -> Scene {
+        let operation = Processing::new(Bursts).stored(storage);
+        let entries = operation.init();
+        Scene { operation, entries, saving: None, has_changed: false, emitted: Vec::new() }
+    }
+
+    fn follow(&mut self, number: u64, time: Timestamp, step: &Step, saves: bool) -> Result<()> {
+        let Scene { operation, entries, saving, has_changed, emitted } = self;
+        match step {
+            Step::Records(from, count) => {
+                *has_changed = true;
+                (*from..from + count).try_for_each(|key| operation.react(entries, (key, time), emitted))?;
+            }
+            Step::Advance(_) => {
+                *has_changed = true;
+                operation.advance(entries, time, emitted)?;
+            }
+            Step::Save if saves => {
+                let mut snapshot = Snapshot::new(number);
+                snapshot.of(VertexId(0));
+                let done = operation.snapshot_in_slices(entries, &mut snapshot)? == Saving::Done;
+                (*saving, *has_changed) = (Some(snapshot), false);
+                if done {
+                    self.restore()?;
+                }
+            }
+            Step::Saved => {
+                if let Some(mut snapshot) = saving.take() {
+                    while operation.snapshot_in_slices(entries, &mut snapshot)? == Saving::More {}
+                    *saving = Some(snapshot);
+                    self.restore()?;
+                }
+            }
+            Step::Save => {}
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self) -> Result<()> {
+        let Some(snapshot) = self.saving.take() else { return Ok(()) };
+        let saved = snapshot.finish().into_saved(0)?;
+        let restored = self.operation.restore(&saved)?;
+        if !self.has_changed {
+            self.entries = restored;
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn states_and_timers_are_what_they_were(steps in prop::collection::vec(step(), 1..40)) {
+        let mut scenes = vec![(Scene::new(Storage::Memory), false), (Scene::new(Storage::Memory), true)];
+        #[cfg(feature = "disk")]
+        scenes.push((Scene::new(Storage::Disk { memory: Some(1 << 14) }), true));
+        let mut time = 0;
+        for (number, step) in (1..).zip(&steps) {
+            if let Step::Advance(by) = step {
+                time += by;
+            }
+            for (scene, saves) in &mut scenes {
+                scene.follow(number, time, step, *saves).expect("no failure");
+            }
+        }
+        let emitted = |(mut scene, _): (Scene, bool)| {
+            scene.operation.finish(&mut scene.entries, &mut scene.emitted).expect("no failure");
+            scene.emitted.sort_unstable();
+            scene.emitted
+        };
+        let emitted: Vec<Emitted> = scenes.into_iter().map(emitted).collect();
+        for other in &emitted[1..] {
+            prop_assert_eq!(&emitted[0], other);
+        }
+    }
+}
