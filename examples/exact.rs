@@ -66,6 +66,8 @@ impl From<String> for Input {
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum Distribution {
     Keyed,
+    #[cfg(feature = "disk")]
+    Disk,
     Combining,
     PartialKey,
     Ring,
@@ -140,16 +142,18 @@ fn sums(numbers: Stream<impl Chain<Out = u64>, Out>, arguments: &Arguments, outp
                 write_pairs(sums.with(PartialKey), output);
             }
         }
-        Distribution::Keyed | Distribution::Ring => {
+        _ => {
             let add = move |sum: &mut Sum, number: u64| {
                 sum.add(number);
                 (number % keys, *sum)
             };
             let sums = KeyedReduce::new(move |number: &u64| number % keys, Sum::default(), add);
-            if strategy == Distribution::Ring {
-                write_sums(numbers.vertex(sums, Ring { places: 100 }), output);
-            } else {
-                write_sums(numbers.vertex(sums, KeyedState), output);
+            match strategy {
+                Distribution::Ring => write_sums(numbers.vertex(sums, Ring { places: 100 }), output),
+                // With so little memory that most keys are on disk.
+                #[cfg(feature = "disk")]
+                Distribution::Disk => write_sums(numbers.vertex(sums, DiskState::memory(1 << 13)), output),
+                _ => write_sums(numbers.vertex(sums, KeyedState), output),
             }
         }
     }

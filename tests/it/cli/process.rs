@@ -83,6 +83,12 @@ fn example(name: &str) -> PathBuf {
     if profile.file_name() == Some(OsStr::new("release")) {
         build.arg("--release");
     }
+    // With the features of the tests, so that the library is not built once more.
+    for (is_on, feature) in [(cfg!(feature = "connectors"), "connectors"), (cfg!(feature = "disk"), "disk")] {
+        if is_on {
+            build.args(["--features", feature]);
+        }
+    }
     let output = build.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     profile.join("examples").join(name)

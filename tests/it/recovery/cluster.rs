@@ -28,15 +28,26 @@ fn completes(host: &Host, master: Node) {
 #[test]
 fn each_number_counts_once_although_a_worker_is_killed_and_started_again() {
     for (strategy, victim) in [("keyed", 0), ("combining", 1), ("partial-key", 0), ("ring", 1)] {
-        let host = Host::exact();
-        let mut workers = ["w1", "w2"].map(|name| host.worker(name, &[]));
-        let master = master(&host, &[], &["--strategy", strategy]);
-        master.says_times("A checkpoint is complete", 3);
-        workers[victim].signal(Signal::KILL);
-        workers[victim] = host.worker(["w1", "w2"][victim], &[]);
-        master.says("Recovered `exact`, from checkpoint ");
-        completes(&host, master);
+        survives(strategy, victim);
     }
+}
+
+#[cfg(feature = "disk")]
+#[test]
+fn states_on_disk_outlive_their_worker() {
+    survives("disk", 0);
+}
+
+/// A worker is killed in the middle, and started again.
+fn survives(strategy: &str, victim: usize) {
+    let host = Host::exact();
+    let mut workers = ["w1", "w2"].map(|name| host.worker(name, &[]));
+    let master = master(&host, &[], &["--strategy", strategy]);
+    master.says_times("A checkpoint is complete", 3);
+    workers[victim].signal(Signal::KILL);
+    workers[victim] = host.worker(["w1", "w2"][victim], &[]);
+    master.says("Recovered `exact`, from checkpoint ");
+    completes(&host, master);
 }
 
 /// What the README promises of sources, over nodes that die.
