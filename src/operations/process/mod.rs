@@ -87,6 +87,14 @@ pub trait Process: Clone + Send + Sync + 'static {
     /// The key of a record; as [`Keyed::key`].
     fn key(&self, record: &Self::In) -> Self::Key;
 
+    /// Checks the configuration when the workflow is built; as [`Operation::check`].
+    ///
+    /// # Errors
+    /// The error is reported by `build()` with the name of the vertex.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Handles a record. Its time may be far ahead of those that are still to come: what has to be in order waits for a
     /// timer.
     ///
@@ -147,6 +155,10 @@ impl<P: Process> Operation for Processing<P> {
     const IN_PORTS: &'static [&'static str] = P::IN_PORTS;
     const OUT_PORTS: &'static [&'static str] = P::OUT_PORTS;
     const NEEDS_TIME: bool = P::NEEDS_TIME;
+
+    fn check(&self) -> Result<()> {
+        self.0.check()
+    }
 }
 
 impl<P: Process> Keyed for Processing<P> {

@@ -5,6 +5,7 @@
 //! | [`keyed_window`](crate::workflow::Stream::keyed_window) | of one size, side by side or overlapping, for each key |
 //! | [`window`](crate::workflow::Stream::window) | the same, of all records |
 //! | [`session_window`](crate::workflow::Stream::session_window) | of records of a key without a long gap between them |
+//! | [`triggered_window`](crate::workflow::Stream::triggered_window) | these, or one of all time, with a [`Trigger`] |
 //! | [`count_window`](crate::workflow::Stream::count_window) | of so many records of a key; no event time is needed |
 //!
 //! What is made of a window says an [`Aggregate`]. Results come when the time of the stream has passed the end of a
@@ -21,6 +22,8 @@ mod keyed;
 mod sessions;
 mod slices;
 mod spans;
+mod triggered;
+mod triggers;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +31,8 @@ pub use aggregate::{Aggregate, Collect, Count, Folded, Greatest};
 pub use count::CountWindow;
 pub use global::{GlobalWindow, GlobalWindowOf, Slice};
 pub use keyed::{Firing, KeyedWindow, KeyedWindowOf, Late, OnTime, Outcome, Windowed};
-pub use sessions::{Session, SessionWindow, SessionWindowOf, Sessions};
+pub use sessions::{Gap, Session, SessionWindow, SessionWindowOf, Sessions};
 pub use slices::Slices;
 pub use spans::{Window, Windows};
+pub use triggered::{Global, Spans, Triggered, TriggeredWindow, TriggeredWindowOf};
+pub use triggers::{CountTrigger, Fire, Purging, TimeTrigger, Trigger, TriggerContext};

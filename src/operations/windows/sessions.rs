@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::triggers::next_multiple;
 use super::{Aggregate, Firing, OnTime, Outcome, Window, Windowed};
 use crate::codec::Record;
 use crate::operations::process::{AtKey, Process, Processing};
@@ -13,11 +14,60 @@ use crate::operations::watermarks::milliseconds;
 use crate::strategies::Partitioned;
 use crate::workflow::{Behind, Chain, Emit, OutPort, Result, Stream, Timestamp};
 
+/// How closely the records of a session follow each other. A plain [`Duration`] is one, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    gap: Timestamp,
+    late: Timestamp,
+    early: Option<Timestamp>,
+}
+
+impl Gap {
+    /// With less than so much between them; a millisecond at least.
+    pub fn of(gap: Duration) -> Self {
+        Gap { gap: milliseconds(gap).max(1), late: 0, early: None }
+    }
+
+    /// Keeps a session for so long after its end. A record that comes in that time and belongs to it is added, and the
+    /// result given again, marked [`Firing::Late`], with the window that it has now. If time has not come to the end of
+    /// that, the session is open again, and its result comes at its end. A record that joins sessions gives one result
+    /// for all of them: what was given of each before has other windows, and nobody takes that back. What comes so late
+    /// that its session would be gone leaves by port [`Late`](super::Late).
+    #[must_use]
+    pub fn allowed_lateness(self, late: Duration) -> Self {
+        Gap { late: milliseconds(late), ..self }
+    }
+
+    /// Gives results of sessions before their end, too, as far as they have come, every so much of event time: at
+    /// multiples since 1970 (UTC), marked [`Firing::Early`].
+    #[must_use]
+    pub fn early_every(self, interval: Duration) -> Self {
+        Gap { early: Some(milliseconds(interval).max(1)), ..self }
+    }
+}
+
+impl From<Duration> for Gap {
+    fn from(gap: Duration) -> Gap {
+        Gap::of(gap)
+    }
+}
+
 /// Records of a key that follow each other closely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session<A> {
     window: Window,
     value: A,
+    /// Time has come to its end.
+    ended: bool,
+    /// When its next result is given early.
+    early: Timestamp,
+}
+
+impl<A> Session<A> {
+    /// When something is to be done for it next.
+    fn due(&self, late: Timestamp) -> Timestamp {
+        if self.ended { self.window.end.saturating_add(late) } else { self.window.end.min(self.early) }
+    }
 }
 
 /// The sessions of a key that have not ended, by their times.
@@ -27,7 +77,7 @@ pub type Sessions<A> = Vec<Session<A>>;
 pub struct SessionWindow<T, K, KF, TF, G> {
     key: KF,
     time: TF,
-    gap: Timestamp,
+    gap: Gap,
     aggregate: G,
     types: PhantomData<fn(T) -> K>,
 }
@@ -56,15 +106,19 @@ where
     TF: Fn(&T) -> Timestamp,
     G: Aggregate<T>,
 {
-    /// A process that aggregates the records of each key that have less than `gap` between them; a millisecond at
-    /// least.
-    pub fn new(key: KF, time: TF, gap: Duration, aggregate: G) -> Self {
-        SessionWindow { key, time, gap: milliseconds(gap).max(1), aggregate, types: PhantomData }
+    /// A process that aggregates the records of each key that have less than a gap between them.
+    pub fn new(key: KF, time: TF, gap: impl Into<Gap>, aggregate: G) -> Self {
+        SessionWindow { key, time, gap: gap.into(), aggregate, types: PhantomData }
     }
 
-    fn result(&self, key: K, session: Session<G::Accumulator>) -> Outcome<Windowed<K, G::Out>, T> {
-        let Session { window, value } = session;
-        Outcome::Result(Windowed { window, key, value: self.aggregate.finish(value), firing: Firing::OnTime })
+    fn result(&self, key: K, session: Session<G::Accumulator>, firing: Firing) -> Outcome<Windowed<K, G::Out>, T> {
+        let Session { window, value, .. } = session;
+        Outcome::Result(Windowed { window, key, value: self.aggregate.finish(value), firing })
+    }
+
+    /// When a session that has a record of one time is given early next, when it is another one.
+    fn early_after(&self, start: Timestamp, now: Timestamp) -> Timestamp {
+        self.gap.early.map_or(Timestamp::MAX, |interval| next_multiple(interval, start.max(now)))
     }
 }
 
@@ -89,15 +143,14 @@ where
     }
 
     fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, record: T, emit: &mut E) -> Result<()> {
-        let start = (self.time)(&record);
-        let own = Window { start, end: start.saturating_add(self.gap) };
-        let is_late = own.end <= at.time();
+        let (start, now) = ((self.time)(&record), at.time());
+        let own = Window { start, end: start.saturating_add(self.gap.gap) };
         let sessions = at.state().get_or_insert_default();
         // Those that it is in, or joins: most often the last one, or none.
         let first = sessions.partition_point(|session| session.window.end <= own.start);
         let behind = sessions.partition_point(|session| session.window.start < own.end);
         if first == behind {
-            if is_late {
+            if own.end.saturating_add(self.gap.late) <= now {
                 if sessions.is_empty() {
                     *at.state() = None;
                 }
@@ -106,43 +159,93 @@ where
             }
             let mut value = self.aggregate.create();
             self.aggregate.add(&mut value, record);
-            sessions.insert(first, Session { window: own, value });
-            at.set_timer(own.end);
-            return Ok(());
+            let early = self.early_after(start, now);
+            sessions.insert(first, Session { window: own, value, ended: false, early });
+            let due = own.end.min(early);
+            at.set_timer(due);
+        } else {
+            let joined: Vec<_> = sessions.drain(first + 1..behind).collect();
+            let session = &mut sessions[first];
+            session.window.start = session.window.start.min(own.start);
+            session.window.end = session.window.end.max(own.end);
+            for Session { window, value, ended, early } in joined {
+                session.window.end = session.window.end.max(window.end);
+                (session.ended, session.early) = (session.ended || ended, session.early.min(early));
+                self.aggregate.merge(&mut session.value, value);
+            }
+            self.aggregate.add(&mut session.value, record);
         }
-        let joined: Vec<_> = sessions.drain(first + 1..behind).collect();
-        let session = &mut sessions[first];
-        session.window.start = session.window.start.min(own.start);
-        session.window.end = session.window.end.max(own.end);
-        for Session { window, value } in joined {
-            session.window.end = session.window.end.max(window.end);
-            self.aggregate.merge(&mut session.value, value);
+        if self.gap.late > 0 {
+            self.look_late(at, first, now, emit);
         }
-        self.aggregate.add(&mut session.value, record);
         Ok(())
     }
 
     /// A session has a timer at the end that it had first, and another one when that has come and was not the end.
     fn timer<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
+        let (key, now) = (at.key().clone(), at.time());
         let Some(sessions) = at.state() else { return Ok(()) };
-        let behind = sessions.partition_point(|session| session.window.end <= time);
-        let ended: Vec<_> = sessions.drain(..behind).collect();
-        let next = sessions.first().map(|session| session.window.end);
-        match next {
-            Some(end) => at.set_timer(end),
-            None => *at.state() = None,
+        let late = self.gap.late;
+        if late == 0 {
+            let behind = sessions.partition_point(|session| session.window.end <= time);
+            for session in sessions.drain(..behind) {
+                emit.emit(self.result(key.clone(), session, Firing::OnTime));
+            }
+        } else {
+            for session in sessions.iter_mut().filter(|session| !session.ended && session.window.end <= time) {
+                session.ended = true;
+                emit.emit(self.result(key.clone(), session.clone(), Firing::OnTime));
+            }
+            sessions.retain(|session| session.window.end.saturating_add(late) > time);
         }
-        for session in ended {
-            emit.emit(self.result(at.key().clone(), session));
+        for session in sessions.iter_mut().filter(|session| session.early <= time) {
+            session.early = self.early_after(now, now);
+            // Of one that ends with this watermark, that result is the next.
+            if session.window.end > now {
+                emit.emit(self.result(key.clone(), session.clone(), Firing::Early));
+            }
+        }
+        match sessions.iter().map(|session| session.due(late)).min() {
+            Some(due) => at.set_timer(due),
+            None => *at.state() = None,
         }
         Ok(())
     }
 
     fn end<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, emit: &mut E) -> Result<()> {
-        for session in at.state().take().unwrap_or_default() {
-            emit.emit(self.result(at.key().clone(), session));
+        for session in at.state().take().into_iter().flatten().filter(|session| !session.ended) {
+            emit.emit(self.result(at.key().clone(), session, Firing::OnTime));
         }
         Ok(())
+    }
+}
+
+impl<T, K, KF, TF, G> SessionWindow<T, K, KF, TF, G>
+where
+    Self: Process<In = T, Key = K, Out = Outcome<Windowed<K, G::Out>, T>, State = Sessions<G::Accumulator>>,
+    K: Clone,
+    KF: Fn(&T) -> K,
+    TF: Fn(&T) -> Timestamp,
+    G: Aggregate<T>,
+{
+    /// A record has come to a session: if that had ended its result is given again, or it is open again.
+    fn look_late<E: Emit<Outcome<Windowed<K, G::Out>, T>>>(
+        &self,
+        at: &mut AtKey<'_, Self>,
+        place: usize,
+        now: Timestamp,
+        emit: &mut E,
+    ) {
+        let key = at.key().clone();
+        let Some(session) = at.state().as_mut().and_then(|sessions| sessions.get_mut(place)) else { return };
+        let had_ended = std::mem::replace(&mut session.ended, session.window.end <= now);
+        if session.ended {
+            emit.emit(self.result(key, session.clone(), Firing::Late));
+        } else if had_ended {
+            session.early = self.early_after(now, now);
+            let due = session.due(self.gap.late);
+            at.set_timer(due);
+        }
     }
 }
 
@@ -154,7 +257,8 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     /// result when no further record can come so soon. The window is from the first record to `gap` behind the last.
     /// Records are added in the order in which they arrive. `time` is that of a record. Needs
     /// [`watermarks`](Stream::watermarks) before it; what comes later than they say, and belongs to no session that is
-    /// still there, leaves by port [`Late`](crate::operations::windows::Late). Distributed by [`Partitioned`].
+    /// still there, leaves by port [`Late`](crate::operations::windows::Late). A [`Gap`] in place of a duration keeps
+    /// sessions for longer, or gives results early. Distributed by [`Partitioned`].
     ///
     /// ```
     /// use skitter::operations::windows::Count;
@@ -175,7 +279,7 @@ impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
         self,
         key: KF,
         time: TF,
-        gap: Duration,
+        gap: impl Into<Gap>,
         aggregate: G,
     ) -> Stream<SessionWindowOf<C, P, P::Record, K, KF, TF, G>, OnTime>
     where

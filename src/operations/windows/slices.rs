@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
-use super::spans::{Window, Windows};
+use super::spans::{FARTHEST, Window, Windows};
 use crate::codec::{Record, key_group, stable_hash};
 use crate::id::Part;
 use crate::workflow::{KeyedTable, Result, Saved, Snapshot, Timestamp, load, save};
@@ -19,9 +19,6 @@ use crate::workflow::{KeyedTable, Result, Saved, Snapshot, Timestamp, load, save
 const SPARSE: usize = 4;
 /// Windows of so few slices are merged as they are.
 const FEW: usize = 4;
-
-/// Times that are farther than this from 1970, some 146 million years, are in no window.
-const FARTHEST: Timestamp = Timestamp::MAX / 2;
 
 /// Values of keys in slices of time.
 #[derive(Debug)]
@@ -99,7 +96,7 @@ impl<K, A> Slices<K, A> {
     #[cold]
     #[inline(never)]
     fn standing_of_old(&self, windows: &Windows, slice: Timestamp) -> Standing {
-        let is_far = !(-FARTHEST..=FARTHEST).contains(&slice);
+        let is_far = !Windows::are_at(slice);
         if is_far || windows.last_end(slice).saturating_add(windows.late()) <= self.time {
             Standing::Gone
         } else if windows.end_after(slice) <= self.time {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::operations::watermarks::milliseconds;
 use crate::workflow::{Error, Result, Timestamp};
 
+/// Times that are farther than this from 1970, some 146 million years, are in no window.
+pub(super) const FARTHEST: Timestamp = Timestamp::MAX / 2;
+
 /// A span of event time: from `start`, and before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Window {
@@ -86,6 +89,11 @@ impl Windows {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether there are windows at this time: it is not some 146 million years or more from 1970.
+    pub(super) fn are_at(time: Timestamp) -> bool {
+        (-FARTHEST..=FARTHEST).contains(&time)
     }
 
     /// The beginning of the slice that a time is in.

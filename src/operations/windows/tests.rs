@@ -1,5 +1,8 @@
 //! Windows against what they are by definition.
 
+mod sessions;
+mod triggers;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
