@@ -44,16 +44,16 @@ impl Interval {
 /// A record that waits for others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Waiting<T> {
-    time: Timestamp,
-    record: T,
-    joined: bool,
+    pub(super) time: Timestamp,
+    pub(super) record: T,
+    pub(super) joined: bool,
 }
 
 /// The records of a key that others may still come for, by their times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Kept<L, R> {
-    left: VecDeque<Waiting<L>>,
-    right: VecDeque<Waiting<R>>,
+    pub(super) left: VecDeque<Waiting<L>>,
+    pub(super) right: VecDeque<Waiting<R>>,
 }
 
 impl<L, R> Default for Kept<L, R> {
@@ -74,12 +74,12 @@ fn between<T>(
 }
 
 /// Puts one behind those of its time.
-fn put<T>(waiting: &mut VecDeque<Waiting<T>>, one: Waiting<T>) {
+pub(super) fn put<T>(waiting: &mut VecDeque<Waiting<T>>, one: Waiting<T>) {
     waiting.insert(waiting.partition_point(|other| other.time <= one.time), one);
 }
 
 /// Takes out those for which time has passed by so much; at the end, all.
-fn passed<T>(
+pub(super) fn passed<T>(
     waiting: &mut VecDeque<Waiting<T>>,
     by: Timestamp,
     time: Timestamp,

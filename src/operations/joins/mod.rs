@@ -3,13 +3,12 @@
 //! | operator | pairs |
 //! |---|---|
 //! | [`join`](crate::workflow::Stream::join) | all of one key, ever: both streams are kept |
+//! | [`expiring_join`](crate::workflow::Stream::expiring_join) | of one key, each kept for a while |
 //! | [`interval_join`](crate::workflow::Stream::interval_join) | of one key and near each other in event time |
 //! | [`window_join`](crate::workflow::Stream::window_join) | of one key and in one window |
 //! | [`lookup`](crate::workflow::Stream::lookup) | a record and what a table says of its key, which is a stream of changes |
-//!
-//! A join of two streams that are kept for a time only, each record for as long as it is worth something, is an
-//! interval join ([`Interval::within`]).
 
+mod expiring;
 mod interval;
 mod keyed;
 mod lookup;
@@ -19,9 +18,10 @@ mod window;
 
 use serde::{Deserialize, Serialize};
 
+pub use expiring::ExpiringJoin;
 pub use interval::{Interval, IntervalJoin, Kept, Waiting};
 pub use keyed::{KeyedJoin, Sides};
-pub use lookup::{Lookup, LookupByKey};
+pub use lookup::{Lookup, LookupByKey, Row};
 pub use window::{Pairs, WindowJoin};
 
 use crate::workflow::InPort;

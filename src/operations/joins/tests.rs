@@ -126,6 +126,133 @@ proptest! {
     }
 }
 
+/// A record that is kept: since when, if that is known, and whether it has been in a pair.
+type Held = (Option<Timestamp>, Record, bool);
+
+/// A join that forgets, by definition: all that is kept is looked through each time.
+fn expiring_oracle(steps: &[Step], time_to_live: i64, kind: JoinKind) -> Vec<Joined<Record, Record>> {
+    let (mut sides, mut all): ([Vec<Held>; 2], Vec<_>) = Default::default();
+    let (mut time, mut known) = (0, None);
+    let alone = |left: bool, record| match (left, kind) {
+        (true, JoinKind::Left | JoinKind::Outer) => Some(Joined::Left(record)),
+        (false, JoinKind::Outer) => Some(Joined::Right(record)),
+        _ => None,
+    };
+    let forget = |sides: &mut [Vec<Held>; 2], is_over: &dyn Fn(Timestamp) -> bool, all: &mut Vec<_>| {
+        for (side, left) in sides.iter_mut().zip([true, false]) {
+            let over = side.extract_if(.., |(came, ..)| came.is_some_and(is_over));
+            all.extend(over.filter(|(.., joined)| !joined).filter_map(|(_, record, _)| alone(left, record)));
+        }
+    };
+    for (number, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Record { left, ahead, key } => {
+                let record = (time + ahead, key, number as u32);
+                let [lefts, rights] = &mut sides;
+                let (own, others) = if left { (lefts, rights) } else { (rights, lefts) };
+                let mut joined = false;
+                for (_, other, has_joined) in others.iter_mut().filter(|(_, other, _)| other.1 == key) {
+                    (joined, *has_joined) = (true, true);
+                    all.push(if left { Joined::Both(record, *other) } else { Joined::Both(*other, record) });
+                }
+                own.push((known, record, joined));
+            }
+            Step::Advance(by) => {
+                time += by;
+                known = Some(time);
+                sides.iter_mut().flatten().for_each(|(came, ..)| *came = came.or(known));
+                forget(&mut sides, &|came| came + time_to_live < time, &mut all);
+            }
+            // What is empty knows no time any more.
+            Step::Restore if sides.iter().all(Vec::is_empty) => known = None,
+            Step::Restore => {}
+        }
+    }
+    sides.iter_mut().flatten().for_each(|(came, ..)| *came = came.or(Some(0)));
+    forget(&mut sides, &|_| true, &mut all);
+    all.sort_unstable();
+    all
+}
+
+proptest! {
+    #[test]
+    fn an_expiring_join_forgets(time_to_live in 0i64..60, kind in kind(), steps in steps()) {
+        let key: fn(&Record) -> u8 = |record| record.1;
+        let join = ExpiringJoin::new((key, key), Duration::from_millis(time_to_live as u64), kind);
+        let (_, _, mut emitted) = act(&Processing::new(join), &steps);
+        emitted.sort_unstable();
+        prop_assert_eq!(emitted, expiring_oracle(&steps, time_to_live, kind));
+    }
+
+    /// Against a map; what is over is not found, and most of what is forgotten is gone.
+    #[test]
+    fn a_table_forgets(
+        time_to_live in prop::option::of(0i64..60),
+        steps in vec(prop_oneof![
+            4 => (0u64..400, any::<bool>()).prop_map(|(key, forgets)| (Some(key), forgets, 0)),
+            1 => (0i64..20).prop_map(|by| (None, false, by)),
+        ], 1..1200),
+    ) {
+        let update = |(key, value): (u64, Option<usize>)| (key, value);
+        match time_to_live {
+            None => table_forgets(&Lookup::new(|n: &u64| *n, update), i64::MAX / 2, &steps)?,
+            Some(life) => {
+                let life_of = Duration::from_millis(life as u64);
+                table_forgets(&Lookup::expiring(|n: &u64| *n, update, life_of), life, &steps)?;
+            }
+        }
+    }
+}
+
+fn table_forgets<KF, UF, const EXPIRES: bool>(
+    lookup: &Lookup<u64, (u64, Option<usize>), u64, usize, KF, UF, EXPIRES>,
+    time_to_live: i64,
+    steps: &[(Option<u64>, bool, i64)],
+) -> Result<(), TestCaseError>
+where
+    KF: Fn(&u64) -> u64 + Clone + Send + Sync + 'static,
+    UF: Fn((u64, Option<usize>)) -> (u64, Option<usize>) + Clone + Send + Sync + 'static,
+{
+    let (mut table, mut emitted) = (lookup.init(), Vec::new());
+    let mut model = std::collections::BTreeMap::new();
+    let mut time = 0;
+    lookup.advance(&mut table, time, &mut emitted).expect("advanced");
+    for (number, (key, forgets, by)) in steps.iter().enumerate() {
+        match key {
+            Some(key) => {
+                let value = (!forgets).then_some(number);
+                lookup.react(&mut table, Either::Right((*key, value)), &mut emitted).expect("accepted");
+                let _ = match value {
+                    Some(value) => model.insert(*key, (value, time + time_to_live)),
+                    None => model.remove(key),
+                };
+                lookup.react(&mut table, Either::Left(number as u64 % 400), &mut emitted).expect("accepted");
+                let expected = model.get(&(number as u64 % 400)).map(|(value, _)| *value);
+                prop_assert_eq!(emitted.pop(), Some((number as u64 % 400, expected)));
+            }
+            None if *by == 0 => {
+                let mut snapshot = Snapshot::new(1);
+                lookup.snapshot(&mut table, &mut snapshot).expect("saved");
+                let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
+                table = lookup.restore(&Saved::new(parts.collect(), 0)).expect("restored");
+                lookup.advance(&mut table, time, &mut emitted).expect("advanced");
+            }
+            None => {
+                time += by;
+                lookup.advance(&mut table, time, &mut emitted).expect("advanced");
+                model.retain(|_, (_, until)| *until >= time);
+            }
+        }
+        let most = 2 * model.len() + 64 + if EXPIRES { 400 } else { 0 };
+        prop_assert!(table.kept() <= most);
+    }
+    if EXPIRES {
+        time += time_to_live * 2 + 1;
+        lookup.advance(&mut table, time, &mut emitted).expect("advanced");
+        prop_assert_eq!(table.kept(), 0);
+    }
+    Ok(())
+}
 #[test]
 fn a_table_may_forget() {
     let lookup = Lookup::new(|n: &u64| *n, |(key, value): (u64, Option<char>)| (key, value));
