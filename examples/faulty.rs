@@ -3,13 +3,16 @@
 
 #![expect(clippy::panic, reason = "that is what it is for")]
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Once;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use skitter::operations::Watermarks;
 use skitter::prelude::*;
+use skitter::workflow::{Emit, Operation, Pull, Share, Source};
 use skitter::{clap, workflow};
 
 fn main() -> ExitCode {
@@ -22,12 +25,84 @@ fn main() -> ExitCode {
         workflow("ticks", "Prints numbers until it is stopped", ticks),
         workflow("everywhere", "Prints numbers on all nodes until it is stopped", everywhere),
         workflow("slow", "Reads a file slowly", slow),
+        workflow("drifts", "Has a source whose first worker is slow, and keeps the others near it", drifts),
         workflow("spreads", "Prints numbers, and counts them, slowly and wherever there is room", spreads),
     ]);
     if let Some(peak) = peak_memory() {
         say(&format!("peak memory: {peak}"));
     }
     code
+}
+
+/// How far the times of a drifting source go, in milliseconds, and how many of them pass in one of its first worker.
+const DRIFTS: i64 = 8000;
+const SPEED: i64 = 4;
+
+#[derive(clap::Args)]
+struct DriftArgs {
+    /// How far the others may be ahead, in milliseconds; as far as they get if it is not said
+    #[arg(long)]
+    drift: Option<u64>,
+    /// A line: how many records there were, and how far one of the others was ahead of the first worker at most
+    #[arg(long)]
+    output: PathBuf,
+}
+
+/// Gives times, each with whether it is of the first worker, which takes its time.
+#[derive(Clone)]
+struct Drifting;
+
+impl Operation for Drifting {
+    type In = Infallible;
+    type Out = (bool, i64);
+    const NAME: &'static str = "drifting";
+}
+
+impl Source for Drifting {
+    /// Whether it is the first worker, the next time, and when it began.
+    type Reader = (bool, i64, Option<Instant>);
+
+    fn splits(&self) -> bool {
+        true
+    }
+
+    fn open(&self, share: Share) -> Result<Self::Reader> {
+        Ok((share.index == 0, 0, None))
+    }
+
+    fn read<E: Emit<(bool, i64)>>(&self, reader: &mut Self::Reader, budget: usize, emit: &mut E) -> Result<Pull> {
+        let (is_first, next, began) = reader;
+        let passed = began.get_or_insert_with(Instant::now).elapsed().as_millis();
+        let due = if *is_first { i64::try_from(passed).unwrap_or(DRIFTS) * SPEED } else { DRIFTS };
+        let behind = due.min(DRIFTS).min(*next + i64::try_from(budget).unwrap_or(DRIFTS));
+        (*next..behind).for_each(|time| emit.emit((*is_first, time)));
+        *next = behind.max(*next);
+        Ok(match (*next, *is_first) {
+            (DRIFTS, _) => Pull::End,
+            (_, true) => Pull::After(Duration::from_millis(1)),
+            _ => Pull::More,
+        })
+    }
+}
+
+fn drifts(arguments: &DriftArgs) -> Result<Workflow> {
+    let workflow = WorkflowBuilder::new();
+    let watermarks = Watermarks::ascending(|(_, time): &(bool, i64)| *time);
+    let watermarks = match arguments.drift {
+        Some(drift) => watermarks.aligned("drifting", Duration::from_millis(drift)),
+        None => watermarks,
+    };
+    // How many, the latest time of the first worker, and how far another one was ahead of it.
+    let times =
+        workflow.source(Drifting).vertex(watermarks, Chained).fold((0u64, 0i64, 0i64), |sum, (is_first, time)| {
+            sum.0 += 1;
+            match is_first {
+                true => sum.1 = time,
+                false => sum.2 = sum.2.max(time - sum.1),
+            }
+        });
+    times.map(|(count, _, ahead)| (count, ahead)).write_tsv(&arguments.output);
+    workflow.build()
 }
 
 fn panics(_: &NoArgs) -> Result<Workflow> {

@@ -27,13 +27,15 @@ impl Outbox {
     /// Adds a report. Does not wait.
     pub fn put(&self, deployment: DeploymentId, report: Report) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        let same =
-            |(other, old): &&mut (DeploymentId, Report)| *other == deployment && matches!(old, Report::Counts(_));
-        match (&report, reports.iter_mut().find(same)) {
+        let kind = std::mem::discriminant(&report);
+        let same = |(other, old): &&mut (DeploymentId, Report)| {
+            *other == deployment && std::mem::discriminant(old) == kind && !matches!(old, Report::Event(_))
+        };
+        match reports.iter_mut().find(same) {
             // Only the newest is of interest. It takes the place of the one before, which may be the one that has
             // to come before the end of the last worker.
-            (Report::Counts(_), Some((_, old))) => *old = report,
-            _ => reports.push((deployment, report)),
+            Some((_, old)) => *old = report,
+            None => reports.push((deployment, report)),
         }
         self.ready.notify_one();
     }
@@ -269,7 +271,7 @@ mod tests {
             .iter()
             .map(|(deployment, report)| match report {
                 Report::Counts(counts) => (deployment.0, Some(counts.vertices[0].2)),
-                Report::Event(_) => (deployment.0, None),
+                Report::Event(_) | Report::Paced(..) => (deployment.0, None),
             })
             .collect();
         assert_eq!(shown, [(1, Some(2)), (1, None), (2, Some(3))]);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::closure::clone_and_debug;
 use crate::strategies::Chained;
 use crate::workflow::{
-    Behind, ByHand, Chain, Emit, Flush, Operation, OutPort, React, Result, Saved, Snapshot, Stream, Timestamp,
-    Watermark,
+    Alignment, Behind, ByHand, Chain, Emit, Flush, Operation, OutPort, React, Result, Saved, Snapshot, Stream,
+    Timestamp, Watermark,
 };
 
 /// Passes records on, and says how far their time has come: as far as that of the latest record, less how much later
@@ -19,10 +19,11 @@ pub struct Watermarks<T, F> {
     time: F,
     late: Timestamp,
     idle: Option<Duration>,
+    alignment: Option<Alignment>,
     types: PhantomData<fn(T)>,
 }
 
-clone_and_debug!(Watermarks < T, F > { time, late, idle });
+clone_and_debug!(Watermarks < T, F > { time, late, idle, alignment });
 
 impl<T, F: Fn(&T) -> Timestamp> Watermarks<T, F> {
     /// Watermarks for records that come at most so much later, in event time and in each worker, than those of the
@@ -30,7 +31,7 @@ impl<T, F: Fn(&T) -> Timestamp> Watermarks<T, F> {
     ///
     /// `time` is the time of a record, or, where a record itself tells it, the earliest time that may still come.
     pub fn bounded(time: F, late: Duration) -> Self {
-        Watermarks { time, late: milliseconds(late), idle: None, types: PhantomData }
+        Watermarks { time, late: milliseconds(late), idle: None, alignment: None, types: PhantomData }
     }
 
     /// Watermarks for records whose times ascend in each worker.
@@ -43,6 +44,25 @@ impl<T, F: Fn(&T) -> Timestamp> Watermarks<T, F> {
     #[must_use]
     pub fn idle_after(self, pause: Duration) -> Self {
         Watermarks { idle: Some(pause), ..self }
+    }
+
+    /// Keeps sources near each other: those of one workflow that are aligned under one name. One whose time is farther
+    /// than `drift` ahead of the one that is most behind is not asked for records until that has caught up, so that
+    /// windows and joins behind them need not keep what it would give. Each worker of a source counts by itself.
+    ///
+    /// One that is idle ([`idle_after`](Watermarks::idle_after)), or has ended, is not waited for. One that has not had
+    /// a record yet is. Barriers of checkpoints, stopping, and what comes from others are as they would be otherwise.
+    ///
+    /// A source may be farther ahead than `drift` by what it gives at once, some 100 microseconds of reading. What it
+    /// knows of sources on other nodes is older than what it knows of those on its own, by 25 ms and the time that
+    /// messages take to the master and back: so `drift` should be what is read in a second at least, or who waits for
+    /// them reads in steps.
+    ///
+    /// Has to stand in the worker of a source that is asked for records, such as `StreamSource`: a workflow in which it
+    /// stands behind an exchange, or a source that listens, is refused.
+    #[must_use]
+    pub fn aligned(self, group: impl Into<String>, drift: Duration) -> Self {
+        Watermarks { alignment: Some(Alignment { group: group.into(), drift: milliseconds(drift) }), ..self }
     }
 }
 
@@ -102,6 +122,10 @@ where
             }
         }
         (state.time > Timestamp::MIN).then(|| Watermark::At(state.time.saturating_sub(self.late)))
+    }
+
+    fn alignment(&self) -> Option<Alignment> {
+        self.alignment.clone()
     }
 
     fn snapshot(&self, _state: &mut Self::State, _snapshot: &mut Snapshot) -> Result<()> {

@@ -21,6 +21,7 @@ mod keeper;
 mod ledger;
 mod local;
 mod neighbours;
+mod pace;
 mod plan;
 mod progress;
 mod recovery;

@@ -54,6 +54,8 @@ pub struct Outline {
     pub links: Links,
     /// Vertices whose workers send to each other.
     pub peers: BTreeSet<VertexId>,
+    /// Vertices with workers in which a source is aligned with others.
+    pub aligned: BTreeSet<VertexId>,
     /// What could not be done as wished.
     pub warnings: Vec<String>,
 }
@@ -132,16 +134,24 @@ impl Plan {
     fn check_time(&mut self, workflow: &Workflow) -> Result<()> {
         let timed = self.stages.values().any(|stage| stage.timed);
         self.stages.values_mut().for_each(|stage| stage.timed = timed);
-        for (vertex, offset, factory) in workflow.stages() {
+        let survey = |(vertex, offset, factory): (VertexId, u32, &Arc<dyn StageFactory>)| {
             let mut survey = Survey::new(offset);
             factory.survey(&mut survey);
+            (vertex, survey)
+        };
+        let surveys: Vec<(VertexId, Survey)> = workflow.stages().map(survey).collect();
+        for (vertex, survey) in &surveys {
+            let origin = self.stages.get(vertex).map(|stage| stage.factory.origin());
+            if let Some(aligned) = survey.aligned.filter(|_| origin != Some(Origin::Produce)) {
+                let reason = "it is to stay near others in event time, and its worker has no source that can be held \
+                              back; put it right behind a source that is asked for records";
+                return Err(refuse(&self.outline.vertices[aligned.0 as usize], reason.to_owned()));
+            }
             let Some(waits) = survey.needs_time else { continue };
-            let (mut before, mut looked) = (vec![vertex], BTreeSet::new());
-            let mut comes = survey.keeps_time;
+            let (mut before, mut looked) = (vec![*vertex], BTreeSet::new());
+            let mut comes = false;
             while let Some(stage) = before.pop() {
-                let keeps = self.stages.get(&stage).is_some_and(|stage| stage.keeps_time);
-                comes |= keeps;
-                if !looked.insert(stage) || (keeps && stage != vertex) {
+                if !looked.insert(stage) {
                     continue;
                 }
                 if self.outline.peers.contains(&stage) && timed {
@@ -152,8 +162,10 @@ impl Plan {
                     );
                     return Err(refuse(&self.outline.vertices[waits.0 as usize], reason));
                 }
-                let links = self.outline.links.iter();
-                before.extend(links.filter(|(_, to)| to.contains(&stage)).map(|(from, _)| *from));
+                for (sender, survey) in &surveys {
+                    comes |= survey.told.contains(&stage);
+                    before.extend(survey.passed_on.contains(&stage).then_some(*sender));
+                }
             }
             if !comes {
                 let reason = "it waits for event time, and nothing before it says how far that has come; put \
@@ -189,6 +201,9 @@ impl Plan {
         if factory.peers() {
             outline.peers.insert(vertex);
         }
+        if survey.aligned.is_some() {
+            outline.aligned.insert(vertex);
+        }
         outline.links.insert(vertex, survey.receivers);
         let stage = PlannedStage {
             vertex,
@@ -223,6 +238,7 @@ impl Outline {
         outline.sources.retain(|vertex| vertices.contains(vertex));
         outline.links.retain(|vertex, _| vertices.contains(vertex));
         outline.peers.retain(|vertex| vertices.contains(vertex));
+        outline.aligned.retain(|vertex| vertices.contains(vertex));
         outline
     }
 

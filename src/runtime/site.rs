@@ -23,6 +23,7 @@ use super::flow::{Flow, Mailbox, Way};
 use super::keeper::Keeping;
 use super::ledger::{Kept, Ledger};
 use super::neighbours::Neighbours;
+use super::pace::{Paces, REPORT_INTERVAL, Slowest};
 use super::plan::{Outline, PlannedStage, workers_of};
 use super::progress::ProgressCell;
 use super::restore::{Inherited, Rescales, rescales};
@@ -44,6 +45,8 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 pub enum Order {
     /// As the coordinator wants it.
     Obey(Command),
+    /// How far the slowest sources elsewhere are, of those that are aligned.
+    Pace(Slowest),
     /// The deployment has ended; nobody needs the site any more.
     Close,
 }
@@ -66,6 +69,8 @@ pub enum Report {
     Event(Event),
     /// How far the workers are. Comes for the last time before the last worker is gone.
     Counts(Counts),
+    /// How far the slowest sources of the node are, of those that are aligned.
+    Paced(NodeId, Slowest),
 }
 
 /// Takes what a site tells. It must not wait.
@@ -125,6 +130,8 @@ pub enum Note {
     /// The deployment has run for a while.
     Watch,
     Count,
+    /// It is time to look how far aligned sources are.
+    Pace,
 }
 
 /// The actor.
@@ -188,6 +195,9 @@ pub struct State {
     given_up: Arc<AtomicBool>,
     /// The newest checkpoint that does not wait for alignment.
     hurry: Arc<AtomicU64>,
+    paces: Paces,
+    /// What was told last of aligned sources.
+    paced: Option<Slowest>,
     closing: bool,
     _resident: Resident,
 }
@@ -254,6 +264,7 @@ impl Actor for Site {
             actor::later(COUNT_INTERVAL, move || drop(own.cast(Note::Count)));
         }
         tell(Report::Event(Event::Prepared(node)));
+        let is_aligned = !outline.aligned.is_empty();
         Ok(State {
             node,
             neighbours: Neighbours::of(node, &outline),
@@ -278,6 +289,8 @@ impl Actor for Site {
             actors,
             given_up,
             hurry,
+            paces: if is_aligned { Paces::among_others() } else { Paces::default() },
+            paced: None,
             closing: false,
             _resident: census.enter(),
         })
@@ -313,6 +326,7 @@ impl State {
     fn take(&mut self, own: &ActorRef<Note>, note: Note) {
         match note {
             Note::Order(Order::Obey(command)) => self.obey(own, command),
+            Note::Order(Order::Pace(slowest)) => self.paces.set_elsewhere(&slowest),
             Note::Order(Order::Close) => self.close(own),
             Note::Attach { from, line: Line::Data, stream } => self.attach(own, from, stream),
             Note::Attach { from, line: Line::Watch, stream } => self.watch(own, from, stream, false),
@@ -331,6 +345,7 @@ impl State {
             Note::Loaded(Err(error)) => self.tell(Event::Lost { node: self.node, error }),
             Note::Watch if !self.closing => self.watch_all(own),
             Note::Watch => {}
+            Note::Pace => self.pace(own),
             Note::Count => {
                 self.count();
                 let own = own.clone();
@@ -349,6 +364,7 @@ impl State {
             Command::Open => self.open(own),
             Command::Start => {
                 self.order(|_| true, || Message::Start);
+                self.pace(own);
                 if self.others.is_some() {
                     Self::watch_later(own);
                 }
@@ -413,13 +429,34 @@ impl State {
         let inherited = resume.zip(inherited);
         let (outline, meters) = (Arc::clone(&self.outline), self.meters.clone());
         let dead_letters = self.dead_letters.clone();
-        let roster = Arc::new(Roster { outline, ways, meters, dead_letters, inherited });
+        let paces = self.paces.clone();
+        let roster = Arc::new(Roster { outline, ways, meters, dead_letters, paces, inherited });
         self.order(|_| true, || Message::Open(Arc::clone(&roster)));
+    }
+
+    /// Tells how far aligned sources are, if that is new.
+    fn tell_pace(&mut self) {
+        let slowest = self.paces.slowest();
+        if !self.outline.aligned.is_empty() && self.paced.as_ref() != Some(&slowest) {
+            self.paced = Some(slowest.clone());
+            (self.tell)(Report::Paced(self.node, slowest));
+        }
+    }
+
+    /// Tells how far aligned sources are, now and from time to time.
+    fn pace(&mut self, own: &ActorRef<Note>) {
+        self.tell_pace();
+        // Those of an attempt join when they are opened, which all are before one begins.
+        if !self.paces.slowest().is_empty() {
+            let own = own.clone();
+            actor::later(REPORT_INTERVAL, move || drop(own.cast(Note::Pace)));
+        }
     }
 
     fn gone(&mut self, own: &ActorRef<Note>, worker: WorkerId) {
         self.living.remove(&worker);
         if self.living.is_empty() {
+            self.tell_pace();
             self.count();
         }
         self.tell(Event::Gone(worker));

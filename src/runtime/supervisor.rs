@@ -14,6 +14,7 @@ use tracing::warn;
 use super::coordinator::{Command, Coordinator, Ending, Event};
 use super::crew::{Join, Joins};
 use super::deployment::Shared;
+use super::pace::{Pacemaker, Slowest};
 use super::plan::Outline;
 use super::recovery::{Fresh, Recovery, Wish};
 use super::regions::{Region, Scope};
@@ -106,6 +107,8 @@ pub struct State {
     newest: u32,
     regions: BTreeMap<Region, Running>,
     joins: Joins,
+    /// How far aligned sources are.
+    pacemaker: Pacemaker<Region>,
     recovery: Option<Recovery>,
     /// Those that complete a checkpoint of this attempt, and delete what it makes needless.
     sealing: Vec<Task>,
@@ -138,6 +141,7 @@ impl Actor for Supervisor {
             newest: attempt,
             regions: BTreeMap::new(),
             joins: Joins::default(),
+            pacemaker: Pacemaker::default(),
             recovery,
             sealing: Vec::new(),
             started: false,
@@ -155,6 +159,7 @@ impl Actor for Supervisor {
             Note::Report(region, attempt, _) if !state.runs(region, attempt) => {}
             Note::Report(region, _, Report::Event(event)) => state.handle_from(&own, region, event),
             Note::Report(.., Report::Counts(counts)) => state.alive.shared.count(counts),
+            Note::Report(region, _, Report::Paced(node, slowest)) => state.paced(region, node, slowest),
             Note::Asked(event) => state.asked(&own, event),
             Note::Checkpoint(attempt) if attempt == state.attempt => {
                 state.handle(&own, Event::Checkpoint);
@@ -214,6 +219,9 @@ impl State {
         // A supervisor that has ended has nothing to be told.
         let tell: Tell = Arc::new(move |report| drop(own.cast(Note::Report(region, attempt, report))));
         let parts = parts(scope, tell)?;
+        if scope.vertices.iter().any(|vertex| self.alive.shared.crew().outline.aligned.contains(vertex)) {
+            self.pacemaker.expect(region, parts.iter().map(|(node, _)| *node));
+        }
         self.regions.insert(region, Running { attempt, resumed, parts });
         Ok(())
     }
@@ -350,6 +358,18 @@ impl State {
             let parts = of.into_iter().flat_map(|of| of.parts.extract_if(.., |(node, _)| *node == joined));
             parts.for_each(|(_, part)| part(Order::Close));
             self.joins.dismissed(joined, error);
+        }
+    }
+
+    /// A part has told how far its aligned sources are: all others hear of it.
+    fn paced(&mut self, region: Region, node: NodeId, slowest: Slowest) {
+        self.pacemaker.told(region, node, slowest);
+        for (region, running) in &self.regions {
+            for (other, part) in &running.parts {
+                if let Some(elsewhere) = self.pacemaker.elsewhere(*region, *other) {
+                    part(Order::Pace(elsewhere));
+                }
+            }
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dead_letters::DeadLetters;
 use super::flow::{Flow, Mailbox, Way};
+use super::pace::{Member, Paces};
 use super::plan::Outline;
 use super::worker::Inheritance;
 use crate::id::{NodeId, VertexId, WorkerId};
-use crate::workflow::{Grown, Meter, Post, Saved, Tolerance, Wiring, Workers};
+use crate::workflow::{Alignment, Grown, Meter, Pacing, Post, Saved, Tolerance, Wiring, Workers};
 
 /// All workers of a deployment and how to reach them.
 pub struct Roster {
@@ -18,6 +19,8 @@ pub struct Roster {
     pub meters: Meters,
     /// What takes records that user code fails on, if they may.
     pub dead_letters: Option<Arc<DeadLetters>>,
+    /// Sources that are to stay near each other.
+    pub paces: Paces,
     /// What workers go on with, and since which checkpoint.
     pub inherited: Option<(u64, Arc<BTreeMap<WorkerId, Inheritance>>)>,
 }
@@ -128,11 +131,18 @@ pub struct Wires {
     flow: Flow,
     /// How often each vertex has asked for what was saved.
     asked: BTreeMap<VertexId, u32>,
+    /// The groups that it has joined.
+    members: Vec<Arc<Member>>,
 }
 
 impl Wires {
     pub fn new(roster: Arc<Roster>, id: WorkerId, own: Mailbox, flow: Flow) -> Self {
-        Wires { roster, id, own, flow, asked: BTreeMap::new() }
+        Wires { roster, id, own, flow, asked: BTreeMap::new(), members: Vec::new() }
+    }
+
+    /// The groups of sources that the worker has joined.
+    pub fn into_members(self) -> Vec<Arc<Member>> {
+        self.members
     }
 }
 
@@ -160,6 +170,12 @@ impl Wiring for Wires {
 
     fn tolerance(&self) -> Option<Arc<dyn Tolerance>> {
         self.roster.dead_letters.as_ref().map(|letters| letters.of(self.id))
+    }
+
+    fn pacing(&mut self, alignment: &Alignment) -> Option<Arc<dyn Pacing>> {
+        let member = self.roster.paces.join(alignment);
+        self.members.push(Arc::clone(&member));
+        Some(member)
     }
 
     fn saved(&mut self, vertex: VertexId) -> Option<Saved> {

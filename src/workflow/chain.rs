@@ -9,9 +9,10 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::failure::Failure;
+pub use super::survey::Survey;
 use super::{
-    Commit, Emit, Error, Flush, Graph, Grown, InPort, Meter, Operation, OutPort, Post, Result, Saved, Snapshot,
-    Tolerance, Watermark, Workers,
+    Alignment, Commit, Emit, Error, Flush, Graph, Grown, InPort, Meter, Operation, OutPort, Pacing, Post, Result,
+    Saved, Snapshot, Tolerance, Watermark, Workers,
 };
 use crate::id::{NodeId, VertexId};
 
@@ -207,6 +208,11 @@ pub trait Wiring {
     fn tolerance(&self) -> Option<Arc<dyn Tolerance>> {
         None
     }
+    /// Where a source that is aligned with others tells how far its time has come; none where they are not held back.
+    fn pacing(&mut self, alignment: &Alignment) -> Option<Arc<dyn Pacing>> {
+        let _ = alignment;
+        None
+    }
     /// The counters of a vertex.
     fn meter(&mut self, vertex: VertexId) -> Arc<Meter>;
     /// What was saved for a vertex, if the worker is to go on with it. Asked once for each time that the vertex is
@@ -241,62 +247,17 @@ impl<'a> Opening<'a> {
         self.wiring.tolerance()
     }
 
+    pub(super) fn pacing(&mut self, alignment: &Alignment) -> Option<Arc<dyn Pacing>> {
+        self.wiring.pacing(alignment)
+    }
+
     pub(super) fn wiring(&mut self) -> &mut dyn Wiring {
         self.wiring
     }
 }
 
-fn shift(offset: u32, by: i64) -> u32 {
+pub(super) fn shift(offset: u32, by: i64) -> u32 {
     u32::try_from(i64::from(offset) + by).unwrap_or_default()
-}
-
-/// The vertices behind a point.
-#[derive(Debug, Default)]
-pub struct Survey {
-    offset: u32,
-    /// Vertices that run in the same worker.
-    pub fused: Vec<VertexId>,
-    /// Vertices that the worker has a link to, once for each link.
-    pub receivers: Vec<VertexId>,
-    /// Whether an operation in the worker may wait for something outside.
-    pub blocks: bool,
-    /// Whether an operation in the worker says how far time has come.
-    pub keeps_time: bool,
-    /// A vertex in the worker that waits for time to come.
-    pub needs_time: Option<VertexId>,
-}
-
-impl Survey {
-    /// A survey of a workflow whose vertices were numbered from `offset`.
-    pub fn new(offset: u32) -> Self {
-        Survey { offset, ..Survey::default() }
-    }
-
-    /// Counts a vertex that runs in the same worker.
-    pub(super) fn fuse(&mut self, vertex: VertexId) {
-        self.fused.push(VertexId(vertex.0 + self.offset));
-    }
-
-    /// Counts what an operation in the worker may do.
-    pub(super) fn operation<O: Operation>(&mut self, vertex: VertexId) {
-        self.blocks |= O::BLOCKS;
-        self.keeps_time |= O::KEEPS_TIME;
-        if O::NEEDS_TIME {
-            self.needs_time.get_or_insert(VertexId(vertex.0 + self.offset));
-        }
-    }
-
-    /// Counts a link to a vertex.
-    pub(super) fn link(&mut self, vertex: VertexId) {
-        self.receivers.push(VertexId(vertex.0 + self.offset));
-    }
-
-    pub(super) fn shifted(&mut self, by: i64, survey: impl FnOnce(&mut Survey)) {
-        let offset = self.offset;
-        self.offset = shift(offset, by);
-        survey(self);
-        self.offset = offset;
-    }
 }
 
 /// An operation, prepared at most once on a node ([`Operation::conf`]).

@@ -7,7 +7,7 @@ use super::blame::Blame;
 use super::chain::{Downstream, Opening, Outlet, Prepared, Survey};
 use super::failure::Failure;
 use super::tolerance::{Guarded, Watch};
-use super::{Commit, Emit, Error, Flush, Grown, Meter, React, Result, Saving, Snapshot, Watermark};
+use super::{Commit, Emit, Error, Flush, Grown, Meter, Pacing, React, Result, Saving, Snapshot, Watermark};
 use crate::id::VertexId;
 
 /// How often an operation flushes while its worker is busy: soon enough for somebody who watches, seldom enough
@@ -54,8 +54,10 @@ impl<O: React, D: Downstream<O::Out>> Downstream<O::In> for Fused<O, D> {
 
     fn survey(&self, survey: &mut Survey) {
         survey.fuse(self.vertex);
-        survey.operation::<O>(self.vertex);
-        self.down.survey(survey);
+        if self.operation.as_given().alignment().is_some() {
+            survey.align(self.vertex);
+        }
+        survey.operation::<O>(self.vertex, |survey| self.down.survey(survey));
     }
 }
 
@@ -73,6 +75,7 @@ impl<O: React, D> Fused<O, D> {
             Some(saved) => operation.restore(&saved)?,
             None => operation.init(),
         };
+        let alignment = operation.alignment();
         std::mem::forget(blame);
         Ok(FusedOutlet {
             next: open(&self.down, opening)?,
@@ -83,6 +86,7 @@ impl<O: React, D> Fused<O, D> {
             flushed: Duration::ZERO,
             told: None,
             told_at: Duration::ZERO,
+            pacing: alignment.and_then(|alignment| opening.pacing(&alignment)),
             vertex,
             meter: opening.meter(self.vertex),
         })
@@ -101,6 +105,8 @@ pub struct FusedOutlet<O: React, N, const COUNTS: bool = false> {
     /// How far it has said that time has come, and when.
     told: Option<Watermark>,
     told_at: Duration,
+    /// Those that it is to stay near hear of it here.
+    pacing: Option<Arc<dyn Pacing>>,
     vertex: VertexId,
     meter: Arc<Meter>,
 }
@@ -158,6 +164,9 @@ impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> FusedOutlet<O, N, COUNTS> 
             && let Some(watermark) = watermark
         {
             self.told = Some(watermark);
+            if let Some(pacing) = &self.pacing {
+                pacing.tell(watermark);
+            }
             self.next.advance(watermark)?;
         }
         Ok(())
@@ -170,6 +179,13 @@ impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Outlet<O::In> for FusedOut
         self.meter.add(records, emitted);
         if let Some(error) = self.error.take() {
             return Err(self.fail(error));
+        }
+        if let Some(pacing) = self.pacing.as_ref().filter(|_| records > 0) {
+            // At once, and not when it is told to those behind: who is too far ahead is to read no more.
+            let blame = Blame(self.vertex);
+            let watermark = self.operation.watermark(&mut self.state, Flush::Barrier);
+            std::mem::forget(blame);
+            watermark.into_iter().for_each(|watermark| pacing.tell(watermark));
         }
         self.next.settle(emitted)
     }
@@ -249,6 +265,9 @@ impl<O: React, N: Outlet<O::Out>, const COUNTS: bool> Outlet<O::In> for FusedOut
         self.next.settle(emitted)?;
         if O::KEEPS_TIME {
             self.tell_time(Flush::End)?;
+        }
+        if let Some(pacing) = self.pacing.take() {
+            pacing.tell(Watermark::Idle);
         }
         self.next.finish()
     }

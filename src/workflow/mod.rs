@@ -30,6 +30,7 @@ mod port;
 mod stage;
 mod strategy;
 mod stream;
+mod survey;
 mod table;
 mod time;
 mod tolerance;
@@ -66,5 +67,5 @@ pub use stream::{Behind, Branches, Placed, Sink, Stream};
 #[cfg(feature = "disk")]
 pub use table::DiskTable;
 pub use table::KeyedTable;
-pub use time::{Clock, News, Timestamp, Watermark};
+pub use time::{Alignment, Clock, News, Pacing, Timestamp, Watermark};
 pub use tolerance::{FailedRecord, Tolerance};

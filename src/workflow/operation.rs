@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Flush, KeyedTable, Result, Saved, Saving, Snapshot, Timestamp, Watermark};
+use super::{Alignment, Commit, Flush, KeyedTable, Result, Saved, Saving, Snapshot, Timestamp, Watermark};
 use crate::codec::{Record, stable_hash};
 
 /// Where an operation puts the records that it produces.
@@ -134,6 +134,13 @@ pub trait React: Operation {
     /// worker, about every 10 ms, where it [keeps time](Operation::KEEPS_TIME).
     fn watermark(&self, state: &mut Self::State, due: Flush) -> Option<Watermark> {
         let _ = (state, due);
+        None
+    }
+
+    /// Which sources it is to stay near in event time, where it [keeps time](Operation::KEEPS_TIME): while that is too
+    /// far ahead of theirs, the source of its worker is not asked for records. It has to run in the worker of a source
+    /// that is [asked](Source) for records.
+    fn alignment(&self) -> Option<Alignment> {
         None
     }
 

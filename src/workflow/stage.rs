@@ -141,8 +141,7 @@ impl<O: Operation, S: Strategy<O>, D: Downstream<O::Out>> StageFactory for Stage
     }
 
     fn survey(&self, survey: &mut Survey) {
-        survey.operation::<O>(self.vertex);
-        self.down.survey(survey);
+        survey.operation::<O>(self.vertex, |survey| self.down.survey(survey));
     }
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn Stage>, Failure> {

@@ -1,6 +1,7 @@
 //! Event time: when what a record tells of has happened, and how far that has come.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// A time of records, in milliseconds since 1970 (UTC); earlier ones are negative.
 pub type Timestamp = i64;
@@ -33,6 +34,21 @@ impl Watermark {
     }
 }
 
+/// Keeps a source near others in event time; see [`Watermarks::aligned`](crate::operations::Watermarks::aligned).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alignment {
+    /// The name of those that are to stay near each other, in a workflow.
+    pub group: String,
+    /// How far it may be ahead of the one that is most behind, in milliseconds.
+    pub drift: Timestamp,
+}
+
+/// Where a source that is aligned with others tells how far its time has come.
+pub trait Pacing: Send + Sync {
+    /// It has come so far, or the source is not to be waited for.
+    fn tell(&self, watermark: Watermark);
+}
+
 /// Merges the watermarks of several channels: time has come as far as in the one that is most behind. Those that are
 /// idle, or have ended, are not waited for; one of which nothing is known yet is. When all are idle, time has come as
 /// far as in the one that had come farthest: whichever of them got idle last. Time never goes back.
@@ -48,11 +64,15 @@ impl Watermark {
 /// assert!(clock.set("b", At(4), 2).eq([At(5)]), "time does not go back");
 /// assert!(clock.ended("a", 1).next().is_none());
 /// ```
+///
+/// Each call takes a time that is logarithmic in the number of channels.
 #[derive(Clone, Debug)]
 pub struct Clock<C> {
     channels: BTreeMap<C, Known>,
-    /// How far those had come that have ended.
-    ended: Timestamp,
+    /// How many of those that are not idle are at each time: the first is that of the one that is most behind.
+    awaited: BTreeMap<Timestamp, usize>,
+    /// How far the one had come that had come farthest, of those that have ended, too.
+    farthest: Timestamp,
     /// What was told last, and the latest time of all that was told.
     told: Option<Watermark>,
     time: Timestamp,
@@ -68,7 +88,7 @@ struct Known {
 impl<C> Default for Clock<C> {
     fn default() -> Self {
         let earliest = Timestamp::MIN;
-        Clock { channels: BTreeMap::new(), ended: earliest, told: None, time: earliest }
+        Clock { channels: BTreeMap::new(), awaited: BTreeMap::new(), farthest: earliest, told: None, time: earliest }
     }
 }
 
@@ -79,19 +99,38 @@ impl<C: Ord> Clock<C> {
     /// A watermark has come over a channel, of so many that have not ended. Gives what is to be told, if that is new.
     pub fn set(&mut self, channel: C, watermark: Watermark, open: usize) -> News {
         let known = self.channels.entry(channel).or_insert(Known { latest: Timestamp::MIN, is_idle: true });
+        let before = *known;
         match watermark {
             Watermark::At(time) => *known = Known { latest: known.latest.max(time), is_idle: false },
             Watermark::Idle => known.is_idle = true,
         }
+        let known = *known;
+        self.forget(before);
+        if !known.is_idle {
+            *self.awaited.entry(known.latest).or_default() += 1;
+        }
+        self.farthest = self.farthest.max(known.latest);
         self.merge(open)
     }
 
     /// A channel has ended, and so many have not. Gives what is to be told, if that is new.
     pub fn ended(&mut self, channel: C, open: usize) -> News {
         if let Some(known) = self.channels.remove(&channel) {
-            self.ended = self.ended.max(known.latest);
+            self.forget(known);
         }
         self.merge(open)
+    }
+
+    /// A channel is not where it was.
+    fn forget(&mut self, known: Known) {
+        if !known.is_idle
+            && let Entry::Occupied(mut at) = self.awaited.entry(known.latest)
+        {
+            *at.get_mut() -= 1;
+            if *at.get() == 0 {
+                at.remove();
+            }
+        }
     }
 
     fn merge(&mut self, open: usize) -> News {
@@ -99,9 +138,8 @@ impl<C: Ord> Clock<C> {
         if self.channels.is_empty() || self.channels.len() < open {
             return [None, None].into_iter().flatten();
         }
-        let behind = self.channels.values().filter(|known| !known.is_idle).map(|known| known.latest).min();
-        let farthest = self.channels.values().map(|known| known.latest).max().unwrap_or(self.ended).max(self.ended);
-        let time = behind.unwrap_or(farthest).max(self.time);
+        let behind = self.awaited.first_key_value().map(|(time, _)| *time);
+        let time = behind.unwrap_or(self.farthest).max(self.time);
         let is_idle = behind.is_none();
         let told = if is_idle { Watermark::Idle } else { Watermark::At(time) };
         let was_idle = self.told == Some(Watermark::Idle);
@@ -130,6 +168,47 @@ mod tests {
     }
 
     proptest! {
+        /// It tells what looking through all channels tells.
+        #[test]
+        fn nothing_is_looked_through(
+            steps in prop::collection::vec((0usize..6, prop::option::of(prop::option::of(0i64..60))), 1..200),
+        ) {
+            let mut clock = Clock::default();
+            let mut known: BTreeMap<usize, (i64, bool)> = BTreeMap::new();
+            let (mut open, mut farthest, mut told) = ((0..6).collect::<Vec<usize>>(), Timestamp::MIN, None);
+            for (channel, said) in steps {
+                if !open.contains(&channel) {
+                    continue;
+                }
+                let news = match said {
+                    Some(said) => {
+                        let before = known.get(&channel).map_or(Timestamp::MIN, |(latest, _)| *latest);
+                        let latest = said.map_or(before, |time| time.max(before));
+                        known.insert(channel, (latest, said.is_none()));
+                        farthest = farthest.max(latest);
+                        clock.set(channel, said.map_or(Watermark::Idle, Watermark::At), open.len())
+                    }
+                    None => {
+                        open.retain(|other| *other != channel);
+                        known.remove(&channel);
+                        clock.ended(channel, open.len())
+                    }
+                };
+                let last = news.last();
+                if known.is_empty() || known.len() < open.len() {
+                    prop_assert_eq!(last, None);
+                    continue;
+                }
+                let behind = known.values().filter(|(_, is_idle)| !is_idle).map(|(latest, _)| *latest).min();
+                let before = told.map_or(Timestamp::MIN, |(time, _)| time);
+                let time = behind.unwrap_or(farthest).max(before);
+                let is_new = told != Some((time, behind.is_none()));
+                told = Some((time, behind.is_none()));
+                let expected = if behind.is_none() { Watermark::Idle } else { Watermark::At(time) };
+                prop_assert_eq!(last, is_new.then_some(expected));
+            }
+        }
+
         /// Whatever comes: time ascends; it is that of the channel that is most behind, or of the one that had come
         /// farthest when all are idle.
         #[test]

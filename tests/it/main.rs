@@ -3,6 +3,7 @@
 // Lets helper functions use what only tests may.
 #![cfg(test)]
 
+mod alignment;
 mod application;
 mod building;
 mod cli;

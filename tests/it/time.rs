@@ -141,6 +141,13 @@ fn windows_that_would_wait_for_ever_are_refused() {
         numbers.map(|n| n).with(RoundRobin).session_window(|n| *n, time, SECOND, Count).discard();
     });
     assert!(error.contains("`session window`") && error.contains("nothing before it says"), "{error}");
+    // Another branch of the same worker has some.
+    let error = refused(|workflow| {
+        let numbers = workflow.source(numbers()).shared();
+        numbers.clone().watermarks(time, SECOND).keyed_window(|n| *n, time, tens(), Count).discard();
+        numbers.session_window(|n| *n, time, SECOND, Count).discard();
+    });
+    assert!(error.contains("`session window`") && error.contains("nothing before it says"), "{error}");
     let error = refused(|workflow| {
         let timed = workflow.source(numbers()).watermarks(time, SECOND);
         timed.keyed_window(|n| *n, time, tens(), Count).with(KeyedState).discard();

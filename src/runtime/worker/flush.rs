@@ -35,6 +35,12 @@ impl State {
         }
     }
 
+    /// Says how much has gone to peers, and come from them.
+    pub(super) fn answer(&mut self, round: u32) {
+        let (worker, sent, received) = (self.arguments.id, self.arguments.flow.to_peers(), self.from_peers);
+        (self.arguments.tell)(Event::Probed { worker, round, sent, received });
+    }
+
     pub(super) fn flush_idle(&mut self) {
         self.flushed = Instant::now();
         let now = self.since_start(self.flushed);

@@ -27,6 +27,7 @@ use self::turn::Turn;
 use super::coordinator::Event;
 use super::flow::{Flow, Mailbox};
 use super::intake;
+use super::pace::Member;
 use super::plan::PlannedStage;
 use super::progress::ProgressCell;
 use super::wiring::{Joined, Roster, Wires};
@@ -138,6 +139,8 @@ struct State {
     phase: Phase,
     channels_left: usize,
     clock: Clock<Channel>,
+    /// The groups of sources that it is to stay near.
+    paces: Vec<Arc<Member>>,
     /// What senders sent while this worker was blocked.
     aside: VecDeque<Message>,
     turn: Turn,
@@ -182,6 +185,7 @@ impl Actor for Worker {
             phase: Phase::Empty,
             channels_left: arguments.stage.channels,
             clock: Clock::default(),
+            paces: Vec::new(),
             aside: VecDeque::new(),
             turn: Turn::new(now),
             stopping: false,
@@ -355,6 +359,7 @@ impl State {
             Ok((stage, progress))
         });
         self.arguments.progress.leave();
+        self.paces = wires.into_members();
         if let Some((stage, progress)) = self.checked(opened) {
             if let Some(progress) = progress {
                 self.arguments.progress.set(progress);
@@ -369,6 +374,7 @@ impl State {
     fn start(&mut self) {
         self.started = Some(Instant::now());
         if self.finished {
+            self.let_go_of_others();
             self.phase = Phase::Leaving;
             return self.leave_if_empty();
         }
@@ -440,11 +446,6 @@ impl State {
         if !self.drained {
             self.run(|stage| stage.drain());
         }
-    }
-
-    fn answer(&mut self, round: u32) {
-        let (worker, sent, received) = (self.arguments.id, self.arguments.flow.to_peers(), self.from_peers);
-        (self.arguments.tell)(Event::Probed { worker, round, sent, received });
     }
 
     fn finish(&mut self) {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Channel, Credit, Message, Phase, State};
 use crate::actor;
-use crate::workflow::{Origin, Watermark};
+use crate::workflow::{Origin, Pacing, Watermark};
 
 /// How often workers look at the time of those who tell it by the clock, or wait for pauses, or did not tell it because
 /// they just had: so often that nobody who waits for a result notices, so seldom that it costs nothing.
@@ -29,11 +31,24 @@ impl State {
         if self.phase != Phase::Running {
             return;
         }
-        if !self.is_blocked() {
-            self.flush_idle();
+        match (self.is_blocked(), self.is_ahead()) {
+            (true, _) => {}
+            // It has nothing to do, but something to give.
+            (_, true) => self.flush_if_due(Instant::now()),
+            _ => self.flush_idle(),
         }
         let own = self.own.clone();
         actor::later(TICK, move || own.send(Message::Tick));
+    }
+
+    /// Whether its source is to be held back, because its time is too far ahead of that of others.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.paces.iter().any(|pace| pace.is_ahead())
+    }
+
+    /// Nobody is to wait for its source.
+    pub(super) fn let_go_of_others(&mut self) {
+        self.paces.drain(..).for_each(|pace| pace.tell(Watermark::Idle));
     }
 
     /// A watermark has come.

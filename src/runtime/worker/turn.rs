@@ -23,6 +23,10 @@ const MOST_BUDGET: usize = 1 << 16;
 /// Fewest records that a source is asked for because it had to wait for credit: fewer would not fill a batch.
 const BLOCKED_BUDGET: usize = 4096;
 
+/// How long a source is held back that is too far ahead of others, before it is looked whether it still is: as often as
+/// it is said how far time has come.
+const HELD: Duration = Duration::from_millis(10);
+
 /// Whether a source is about to be asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -108,6 +112,10 @@ impl State {
             if self.stopping {
                 self.all_ended();
                 return;
+            }
+            if self.is_ahead() {
+                self.flush_if_due(Instant::now());
+                return self.call_after(HELD);
             }
             let budget = self.turn.budget;
             let produced = self.run(|stage| {

@@ -1,5 +1,6 @@
 //! Masters and workers, as processes on this machine.
 
+mod aligned;
 mod guide;
 mod joining;
 mod loss;

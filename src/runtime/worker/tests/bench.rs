@@ -331,6 +331,7 @@ impl Bench {
             outline: Arc::new(Outline::default()),
             ways: BTreeMap::new(),
             meters: Meters::default(),
+            paces: crate::runtime::pace::Paces::default(),
             inherited: inherited(id, &kind.flights),
         });
         let window = Arc::new(Window::new(0, || {}));
