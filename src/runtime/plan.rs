@@ -24,6 +24,8 @@ pub struct PlannedStage {
     /// Whether somebody in the workflow says how far time has come, and whether somebody in this stage does.
     pub timed: bool,
     pub keeps_time: bool,
+    /// Whether somebody in this stage waits for the clock.
+    pub follows_clock: bool,
 }
 
 impl std::fmt::Debug for PlannedStage {
@@ -214,6 +216,7 @@ impl Plan {
             blocks: survey.blocks,
             timed: survey.keeps_time,
             keeps_time: survey.keeps_time,
+            follows_clock: survey.follows_clock,
         };
         stages.insert(vertex, stage);
         Ok(())

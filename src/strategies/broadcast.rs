@@ -1,7 +1,7 @@
 //! Everything to everybody.
 
 use crate::codec::Record;
-use crate::workflow::{Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+use crate::workflow::{Cluster, Deployment, Emit, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
 
 /// A worker on each core; each gets every record.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,38 +24,8 @@ impl<O: React<In: Record + Clone>> Strategy<O> for Broadcast {
         outbox.broadcast(record);
     }
 
-    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
-        Ok(worker.operation.init())
-    }
-
     keeps_operation_state!();
-
-    #[inline(always)]
-    fn process<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        record: O::In,
-        emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-    ) -> Result<()> {
-        worker.operation.react(state, record, emit)
-    }
-
-    fn settle<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        _emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-        _due: Flush,
-    ) -> Result<()> {
-        worker.operation.flush(state)
-    }
-
-    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
-        worker.operation.finish(state, emit)
-    }
+    reacts_to_records!();
 }
 
 #[cfg(test)]

@@ -96,10 +96,6 @@ impl<O: Gathering> Strategy<O> for Funnel {
         combined.leave(outbox);
     }
 
-    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
-        Ok(worker.operation.init())
-    }
-
     keeps_operation_state!();
 
     #[inline(always)]
@@ -112,20 +108,5 @@ impl<O: Gathering> Strategy<O> for Funnel {
         _peers: &mut Outbox<Self::Message>,
     ) -> Result<()> {
         worker.operation.merge(state, key, partial, emit)
-    }
-
-    fn settle<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        _emit: &mut E,
-        _peers: &mut Outbox<Self::Message>,
-        _due: Flush,
-    ) -> Result<()> {
-        worker.operation.flush(state)
-    }
-
-    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
-        worker.operation.finish(state, emit)
     }
 }

@@ -27,6 +27,33 @@ macro_rules! keeps_operation_state {
     () => {
         const TELLS_TIME: bool = true;
 
+        fn init(&self, worker: &WorkerContext<'_, O>) -> Result<Self::State> {
+            Ok(worker.operation.init())
+        }
+
+        fn settle<E: Emit<O::Out>>(
+            &self,
+            worker: &WorkerContext<'_, O>,
+            state: &mut Self::State,
+            emit: &mut E,
+            _peers: &mut Outbox<Self::Message>,
+            _due: crate::workflow::Flush,
+        ) -> Result<()> {
+            if O::FOLLOWS_CLOCK {
+                worker.operation.tick(state, crate::workflow::now(), emit)?;
+            }
+            worker.operation.flush(state)
+        }
+
+        fn finish<E: Emit<O::Out>>(
+            &self,
+            worker: &WorkerContext<'_, O>,
+            state: &mut Self::State,
+            emit: &mut E,
+        ) -> Result<()> {
+            worker.operation.finish(state, emit)
+        }
+
         fn snapshot(
             &self,
             worker: &WorkerContext<'_, O>,
@@ -57,6 +84,23 @@ macro_rules! keeps_operation_state {
             emit: &mut E,
         ) -> Result<()> {
             worker.operation.advance(state, time, emit)
+        }
+    };
+}
+
+/// The hook of strategies whose workers hand records to their operation and do nothing else.
+macro_rules! reacts_to_records {
+    () => {
+        #[inline(always)]
+        fn process<E: Emit<O::Out>>(
+            &self,
+            worker: &WorkerContext<'_, O>,
+            state: &mut Self::State,
+            record: O::In,
+            emit: &mut E,
+            _peers: &mut Outbox<O::In>,
+        ) -> Result<()> {
+            worker.operation.react(state, record, emit)
         }
     };
 }

@@ -3,7 +3,7 @@
 use super::keyed_state::owner;
 use crate::codec::Record;
 use crate::workflow::{
-    Cluster, Deployment, Emit, Flush, Keyed, LinkContext, Outbox, React, Rescale, Result, Strategy, WorkerContext,
+    Cluster, Deployment, Emit, Keyed, LinkContext, Outbox, React, Rescale, Result, Strategy, WorkerContext,
 };
 
 /// Sends each record to the worker that owns its key, as [`KeyedState`](super::KeyedState) does; but the operation
@@ -49,36 +49,6 @@ impl<O: Keyed<In: Record> + React> Strategy<O> for Partitioned {
         outbox.send(worker, record);
     }
 
-    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
-        Ok(worker.operation.init())
-    }
-
     keeps_operation_state!();
-
-    #[inline(always)]
-    fn process<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        record: O::In,
-        emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-    ) -> Result<()> {
-        worker.operation.react(state, record, emit)
-    }
-
-    fn settle<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        _emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-        _due: Flush,
-    ) -> Result<()> {
-        worker.operation.flush(state)
-    }
-
-    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
-        worker.operation.finish(state, emit)
-    }
+    reacts_to_records!();
 }

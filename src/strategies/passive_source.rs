@@ -2,8 +2,8 @@
 
 use crate::codec::Record;
 use crate::workflow::{
-    Cluster, Deployment, Emit, Flush, Intake, LinkContext, Nothing, Origin, Out, OutPort, Outbox, Passive, Placed,
-    Result, Share, Strategy, Stream, WorkerContext, WorkflowBuilder,
+    Cluster, Deployment, Emit, Intake, LinkContext, Nothing, Origin, Out, OutPort, Outbox, Passive, Placed, Result,
+    Share, Strategy, Stream, WorkerContext, WorkflowBuilder,
 };
 
 /// Gives the source a thread on which it listens, and hands what it takes in to a worker. One of each, or as many as
@@ -30,40 +30,11 @@ impl<O: Passive<In: Record>> Strategy<O> for PassiveSource {
         outbox.send(0, record);
     }
 
-    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
-        Ok(worker.operation.init())
-    }
-
     keeps_operation_state!();
-
-    fn process<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        record: O::In,
-        emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-    ) -> Result<()> {
-        worker.operation.react(state, record, emit)
-    }
+    reacts_to_records!();
 
     fn listen(&self, worker: &WorkerContext<'_, O>, intake: &mut Intake<O::In>) -> Result<()> {
         worker.operation.listen(Share { index: worker.index, of: worker.workers.len() }, intake)
-    }
-
-    fn settle<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        _emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-        _due: Flush,
-    ) -> Result<()> {
-        worker.operation.flush(state)
-    }
-
-    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
-        worker.operation.finish(state, emit)
     }
 }
 

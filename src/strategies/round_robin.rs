@@ -2,7 +2,7 @@
 
 use crate::codec::Record;
 use crate::workflow::{
-    Cluster, Deployment, Emit, Flush, LinkContext, NodeInfo, Outbox, React, Result, Strategy, WorkerContext, Workers,
+    Cluster, Deployment, Emit, LinkContext, NodeInfo, Outbox, React, Result, Strategy, WorkerContext, Workers,
 };
 
 /// A worker on each core; each sender gives a record to one worker after the other. Spreads work of equal cost evenly.
@@ -34,38 +34,8 @@ impl<O: React<In: Record>> Strategy<O> for RoundRobin {
         *sender = if *sender + 1 == outbox.workers() { 0 } else { *sender + 1 };
     }
 
-    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
-        Ok(worker.operation.init())
-    }
-
     keeps_operation_state!();
-
-    #[inline(always)]
-    fn process<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        record: O::In,
-        emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-    ) -> Result<()> {
-        worker.operation.react(state, record, emit)
-    }
-
-    fn settle<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        _emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-        _due: Flush,
-    ) -> Result<()> {
-        worker.operation.flush(state)
-    }
-
-    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
-        worker.operation.finish(state, emit)
-    }
+    reacts_to_records!();
 }
 
 #[cfg(test)]

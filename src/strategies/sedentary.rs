@@ -1,7 +1,7 @@
 //! All of it in one place.
 
 use crate::codec::Record;
-use crate::workflow::{Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
+use crate::workflow::{Cluster, Deployment, Emit, LinkContext, Outbox, React, Result, Strategy, WorkerContext};
 
 /// One worker for all records, wherever they come from: for global results and for sinks with one file. It limits the
 /// rate to that of one core.
@@ -35,38 +35,8 @@ impl<O: React<In: Record>> Strategy<O> for Sedentary {
         outbox.send(0, record);
     }
 
-    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
-        Ok(worker.operation.init())
-    }
-
     keeps_operation_state!();
-
-    #[inline(always)]
-    fn process<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        record: O::In,
-        emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-    ) -> Result<()> {
-        worker.operation.react(state, record, emit)
-    }
-
-    fn settle<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        _emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-        _due: Flush,
-    ) -> Result<()> {
-        worker.operation.flush(state)
-    }
-
-    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
-        worker.operation.finish(state, emit)
-    }
+    reacts_to_records!();
 }
 
 #[cfg(test)]

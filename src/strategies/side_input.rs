@@ -2,7 +2,7 @@
 
 use crate::codec::Record;
 use crate::workflow::{
-    Cluster, Deployment, Emit, Flush, LinkContext, Outbox, React, Rescale, Result, Strategy, WorkerContext,
+    Cluster, Deployment, Emit, LinkContext, Outbox, React, Rescale, Result, Strategy, WorkerContext,
 };
 
 /// A worker on each core; records that come by the first in port go to the workers in turn, those that come by others
@@ -54,36 +54,6 @@ impl<O: React<In: Record + Clone>> Strategy<O> for SideInput {
         }
     }
 
-    fn init(&self, worker: &WorkerContext<'_, O>) -> Result<O::State> {
-        Ok(worker.operation.init())
-    }
-
     keeps_operation_state!();
-
-    #[inline(always)]
-    fn process<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        record: O::In,
-        emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-    ) -> Result<()> {
-        worker.operation.react(state, record, emit)
-    }
-
-    fn settle<E: Emit<O::Out>>(
-        &self,
-        worker: &WorkerContext<'_, O>,
-        state: &mut O::State,
-        _emit: &mut E,
-        _peers: &mut Outbox<O::In>,
-        _due: Flush,
-    ) -> Result<()> {
-        worker.operation.flush(state)
-    }
-
-    fn finish<E: Emit<O::Out>>(&self, worker: &WorkerContext<'_, O>, state: &mut O::State, emit: &mut E) -> Result<()> {
-        worker.operation.finish(state, emit)
-    }
+    reacts_to_records!();
 }

@@ -54,6 +54,16 @@ impl<O: React> Fed<O> {
         Ok(emitted)
     }
 
+    /// Lets the clock show this, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Those of [`React::tick`].
+    pub fn tick(&mut self, now: Timestamp) -> Result<Vec<O::Out>> {
+        let mut emitted = Vec::new();
+        self.operation.tick(&mut self.state, now, &mut emitted)?;
+        Ok(emitted)
+    }
+
     /// Saves the state, and goes on with what has been saved, as after a failure.
     ///
     /// # Errors

@@ -67,5 +67,5 @@ pub use stream::{Behind, Branches, Placed, Sink, Stream};
 #[cfg(feature = "disk")]
 pub use table::DiskTable;
 pub use table::KeyedTable;
-pub use time::{Alignment, Clock, News, Pacing, Timestamp, Watermark};
+pub use time::{Alignment, Clock, News, Pacing, Timestamp, Watermark, now};
 pub use tolerance::{FailedRecord, Tolerance};

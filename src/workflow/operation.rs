@@ -65,6 +65,8 @@ pub trait Operation: Clone + Send + Sync + 'static {
     /// Whether it waits for time to come ([`React::advance`]): a workflow in which nobody says how far that has come is
     /// refused.
     const NEEDS_TIME: bool = false;
+    /// Whether it waits for the clock ([`React::tick`]).
+    const FOLLOWS_CLOCK: bool = false;
 
     /// Prepares the operation on a node: called once on each node, before any of its workers starts, on the value that
     /// those workers then share by cloning. The place to load a model or to open a pool, behind an `Arc`.
@@ -152,6 +154,17 @@ pub trait React: Operation {
     /// An error fails the deployment.
     fn flush(&self, state: &mut Self::State) -> Result<()> {
         let _ = state;
+        Ok(())
+    }
+
+    /// The clock shows `now`, in milliseconds since 1970: called about every 20 ms, every 100 ms while the worker is
+    /// busy, where the operation [follows the clock](Operation::FOLLOWS_CLOCK), by the strategies that call
+    /// [`flush`](React::flush); not in a vertex that runs [chained](crate::strategies::Chained).
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn tick<E: Emit<Self::Out>>(&self, state: &mut Self::State, now: Timestamp, emit: &mut E) -> Result<()> {
+        let _ = (state, now, emit);
         Ok(())
     }
 

@@ -18,6 +18,8 @@ pub struct Survey {
     pub blocks: bool,
     /// Whether an operation in the worker says how far time has come.
     pub keeps_time: bool,
+    /// Whether an operation in the worker waits for the clock.
+    pub follows_clock: bool,
     /// A vertex in the worker that waits for time to come, with none before it in the worker that says how far that is.
     pub needs_time: Option<VertexId>,
     /// Of the receivers, those that are told how far time has come by somebody in the worker.
@@ -45,6 +47,7 @@ impl Survey {
     pub(super) fn operation<O: Operation>(&mut self, vertex: VertexId, behind: impl FnOnce(&mut Survey)) {
         self.blocks |= O::BLOCKS;
         self.keeps_time |= O::KEEPS_TIME;
+        self.follows_clock |= O::FOLLOWS_CLOCK;
         if O::NEEDS_TIME && !self.is_told {
             self.needs_time.get_or_insert(VertexId(vertex.0 + self.offset));
         }

@@ -163,8 +163,6 @@ fn expiring_oracle(steps: &[Step], time_to_live: i64, kind: JoinKind) -> Vec<Joi
                 sides.iter_mut().flatten().for_each(|(came, ..)| *came = came.or(known));
                 forget(&mut sides, &|came| came + time_to_live < time, &mut all);
             }
-            // What is empty knows no time any more.
-            Step::Restore if sides.iter().all(Vec::is_empty) => known = None,
             Step::Restore => {}
         }
     }
@@ -233,8 +231,8 @@ where
             None if *by == 0 => {
                 let mut snapshot = Snapshot::new(1);
                 lookup.snapshot(&mut table, &mut snapshot).expect("saved");
-                let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
-                table = lookup.restore(&Saved::new(parts.collect(), 0)).expect("restored");
+                let saved = snapshot.finish().into_saved(0).expect("saved");
+                table = lookup.restore(&saved).expect("restored");
                 lookup.advance(&mut table, time, &mut emitted).expect("advanced");
             }
             None => {

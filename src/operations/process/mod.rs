@@ -2,12 +2,16 @@
 
 mod storage;
 mod table;
+mod timers;
 
 use std::hash::Hash;
+use std::time::Duration;
 
 pub use self::storage::Storage;
+use self::table::By;
 pub use self::table::{AtKey, Entries};
-use crate::codec::{Record, stable_hash};
+use super::watermarks::milliseconds;
+use crate::codec::Record;
 use crate::strategies::Partitioned;
 use crate::workflow::{
     Behind, ByHand, Chain, Emit, In, Keyed, Operation, Out, OutPort, React, Result, Saved, Saving, Snapshot, Stream,
@@ -83,6 +87,15 @@ pub trait Process: Clone + Send + Sync + 'static {
     const OUT_PORTS: &'static [&'static str] = &["out"];
     /// Whether it waits for event time: a workflow in which nobody says how far that has come is refused.
     const NEEDS_TIME: bool = true;
+    /// Whether it sets timers by the clock, or forgets by it.
+    const FOLLOWS_CLOCK: bool = false;
+
+    /// For how long a key's state and timers are kept when no record of it comes; for ever if that is none. In event
+    /// time, as far as the worker knows that; by the clock if the process does not [need time](Process::NEEDS_TIME)
+    /// and [follows the clock](Process::FOLLOWS_CLOCK). They are forgotten without a word when that has passed.
+    fn time_to_live(&self) -> Option<Duration> {
+        None
+    }
 
     /// The key of a record; as [`Keyed::key`].
     fn key(&self, record: &Self::In) -> Self::Key;
@@ -113,16 +126,31 @@ pub trait Process: Clone + Send + Sync + 'static {
         Ok(())
     }
 
+    /// The clock shows the time that a timer was set to by [`AtKey::set_clock_timer`], or a later one; otherwise as
+    /// [`timer`](Process::timer). Only where the process [follows the clock](Process::FOLLOWS_CLOCK).
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn clock_timer<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
+        let _ = (at, time, emit);
+        Ok(())
+    }
+
     /// All records have come; once for each key that has a state or timers, in no order. The default lets the timers
     /// come that are set; those that are set now do not come.
     ///
     /// # Errors
     /// An error fails the deployment.
     fn end<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, emit: &mut E) -> Result<()> {
-        for time in at.timers() {
-            // An earlier one may have taken it back.
-            if at.take_timer(time) {
+        // An earlier one may have taken it back.
+        for time in at.times(By::EventTime) {
+            if at.take(By::EventTime, time) {
                 self.timer(at, time, emit)?;
+            }
+        }
+        for time in at.times(By::Clock) {
+            if at.take(By::Clock, time) {
+                self.clock_timer(at, time, emit)?;
             }
         }
         Ok(())
@@ -142,6 +170,13 @@ impl<P: Process> Processing<P> {
         Processing { process, storage: Storage::Memory }
     }
 
+    /// For how long keys live, and by what.
+    #[inline(always)]
+    fn life(&self) -> Option<(By, Timestamp)> {
+        let by = if P::FOLLOWS_CLOCK && !P::NEEDS_TIME { By::Clock } else { By::EventTime };
+        self.process.time_to_live().map(|life| (by, milliseconds(life)))
+    }
+
     /// With its states there.
     pub fn stored(self, storage: Storage) -> Self {
         Processing { storage, ..self }
@@ -155,9 +190,10 @@ impl<P: Process> Operation for Processing<P> {
     const IN_PORTS: &'static [&'static str] = P::IN_PORTS;
     const OUT_PORTS: &'static [&'static str] = P::OUT_PORTS;
     const NEEDS_TIME: bool = P::NEEDS_TIME;
+    const FOLLOWS_CLOCK: bool = P::FOLLOWS_CLOCK;
 
     fn check(&self) -> Result<()> {
-        self.0.check()
+        self.process.check()
     }
 }
 
@@ -180,11 +216,17 @@ impl<P: Process> React for Processing<P> {
     #[inline(always)]
     fn react<E: Emit<P::Out>>(&self, entries: &mut Self::State, record: P::In, emit: &mut E) -> Result<()> {
         let key = self.process.key(&record);
-        entries.at(stable_hash(&key), &key, |at| self.process.record(at, record, emit))
+        entries.at(&key, self.life(), |at| self.process.record(at, record, emit))
     }
 
     fn advance<E: Emit<P::Out>>(&self, entries: &mut Self::State, time: Timestamp, emit: &mut E) -> Result<()> {
-        entries.advance(time, |at, time| self.process.timer(at, time, emit))
+        let lives_by = self.life().map(|(by, _)| by);
+        entries.advance(By::EventTime, time, lives_by, |at, time| self.process.timer(at, time, emit))
+    }
+
+    fn tick<E: Emit<P::Out>>(&self, entries: &mut Self::State, now: Timestamp, emit: &mut E) -> Result<()> {
+        let lives_by = self.life().map(|(by, _)| by);
+        entries.advance(By::Clock, now, lives_by, |at, time| self.process.clock_timer(at, time, emit))
     }
 
     fn finish<E: Emit<P::Out>>(&self, entries: &mut Self::State, emit: &mut E) -> Result<()> {

@@ -1,66 +1,63 @@
 //! The states of keys, and their timers.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::hash::Hash;
+use std::collections::VecDeque;
 
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use super::Process;
 use super::storage::{Storage, Table};
+use super::timers::{Queue, add_time, remove_time};
 use crate::codec::{Record, stable_hash};
-use crate::workflow::{Result, Saved, Saving, Snapshot, Timestamp};
+use crate::workflow::{Result, Saved, Saving, Snapshot, Timestamp, now};
 
 /// What is kept for a key.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "S: Record")]
 pub(super) struct Held<S> {
     state: Option<S>,
-    /// The times of its timers, ascending.
-    timers: VecDeque<Timestamp>,
+    /// The times of its timers, ascending: in event time, and by the clock.
+    timers: [VecDeque<Timestamp>; 2],
+    /// When all of it is forgotten, unless something comes; none if it never is.
+    until: Option<Timestamp>,
 }
 
 impl<S> Held<S> {
     fn nothing() -> Self {
-        Held { state: None, timers: VecDeque::new() }
+        Held { state: None, timers: [VecDeque::new(), VecDeque::new()], until: None }
     }
 
     fn is_nothing(&self) -> bool {
-        self.state.is_none() && self.timers.is_empty()
+        self.state.is_none() && self.timers.iter().all(VecDeque::is_empty)
     }
 }
 
-/// Who has a timer at a time.
-struct Due<K>(HashTable<K>);
-
-impl<K> Default for Due<K> {
-    fn default() -> Self {
-        Due(HashTable::new())
-    }
+/// By what a timer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    EventTime,
+    Clock,
 }
 
-impl<K: Hash + Eq + Clone> Due<K> {
-    fn add(&mut self, key: &K) {
-        let hash = stable_hash(key);
-        if self.0.find(hash, |other| other == key).is_none() {
-            self.0.insert_unique(hash, key.clone(), |key| stable_hash(key));
-        }
-    }
-
-    fn remove(&mut self, key: &K) {
-        if let Ok(entry) = self.0.find_entry(stable_hash(key), |other| other == key) {
-            entry.remove();
-        }
-    }
+/// The keys that wait for a time.
+struct Queues<K> {
+    /// By [`By`].
+    timers: [Queue<K>; 2],
+    /// For the time at which they are to be forgotten, or for one before that.
+    lives: Queue<K>,
 }
 
-type Queue<K> = BTreeMap<Timestamp, Due<K>>;
+impl<K: std::hash::Hash + Eq + Clone> Queues<K> {
+    fn new() -> Self {
+        Queues { timers: [Queue::new(), Queue::new()], lives: Queue::new() }
+    }
+}
 
 /// The keys of a worker.
 pub struct Entries<P: Process> {
     table: Table<P::Key, Held<P::State>>,
-    queue: Queue<P::Key>,
-    time: Timestamp,
+    queues: Queues<P::Key>,
+    /// How far time has come, by [`By`].
+    times: [Timestamp; 2],
     /// The checkpoint that was saved last.
     saved: Option<u64>,
 }
@@ -75,10 +72,17 @@ impl<P: Process> std::fmt::Debug for Entries<P> {
 pub struct AtKey<'a, P: Process> {
     key: &'a P::Key,
     held: &'a mut Held<P::State>,
-    queue: &'a mut Queue<P::Key>,
+    queues: &'a mut [Queue<P::Key>; 2],
+    times: [Timestamp; 2],
+    /// What is set to a time that is not later than this waits until time goes on.
+    coming: Option<Coming<'a, P::Key>>,
+}
+
+/// Timers that have come, and those that are set meanwhile.
+struct Coming<'a, K> {
+    by: By,
     time: Timestamp,
-    /// What is set to a time that is not later than this waits for the next watermark.
-    coming: Option<(Timestamp, &'a mut Vec<(Timestamp, P::Key)>)>,
+    later: &'a mut Vec<(Timestamp, K)>,
 }
 
 impl<P: Process> std::fmt::Debug for AtKey<'_, P> {
@@ -100,126 +104,166 @@ impl<P: Process> AtKey<'_, P> {
 
     /// How far event time has come, as far as this worker knows: [`Timestamp::MIN`](i64::MIN) before it is told.
     pub fn time(&self) -> Timestamp {
-        self.time
+        self.times[By::EventTime as usize]
+    }
+
+    /// What the clock has shown when the worker last looked: some 20 ms ago, 100 ms in a busy one. Only where the
+    /// process [follows it](Process::FOLLOWS_CLOCK).
+    pub fn clock(&self) -> Timestamp {
+        self.times[By::Clock as usize]
     }
 
     /// Sets a timer; if there is one at that time already, nothing happens. A time that has passed comes with the next
     /// watermark. Logarithmic in the number of times that are waited for.
     pub fn set_timer(&mut self, time: Timestamp) {
-        let (key, timers) = (self.key, &mut self.held.timers);
-        if let Err(place) = timers.binary_search(&time) {
-            timers.insert(place, time);
-            match &mut self.coming {
-                Some((coming, later)) if time <= *coming => later.push((time, key.clone())),
-                _ => self.queue.entry(time).or_default().add(key),
-            }
-        }
+        self.set(By::EventTime, time);
     }
 
     /// Takes a timer back, if there is one at that time.
     pub fn cancel_timer(&mut self, time: Timestamp) {
-        self.take_timer(time);
-    }
-
-    /// Takes a timer back; whether there was one at that time.
-    pub(super) fn take_timer(&mut self, time: Timestamp) -> bool {
-        let (key, timers) = (self.key, &mut self.held.timers);
-        let Ok(place) = timers.binary_search(&time) else { return false };
-        timers.remove(place);
-        if let Some(due) = self.queue.get_mut(&time) {
-            due.remove(key);
-            if due.0.is_empty() {
-                self.queue.remove(&time);
-            }
-        }
-        true
+        self.take(By::EventTime, time);
     }
 
     /// The time of the next timer.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.held.timers.front().copied()
+        self.held.timers[By::EventTime as usize].front().copied()
     }
 
     /// The times that timers are set to, ascending.
     pub fn timers(&self) -> Vec<Timestamp> {
-        self.held.timers.iter().copied().collect()
+        self.times(By::EventTime)
+    }
+
+    /// As [`set_timer`](AtKey::set_timer), for [`Process::clock_timer`]: it comes when the clock shows that time, or
+    /// soon after. One that is saved with a checkpoint and has passed when the workflow goes on comes then.
+    pub fn set_clock_timer(&mut self, time: Timestamp) {
+        self.set(By::Clock, time);
+    }
+
+    /// Takes such a timer back, if there is one at that time.
+    pub fn cancel_clock_timer(&mut self, time: Timestamp) {
+        self.take(By::Clock, time);
+    }
+
+    /// The times that such timers are set to, ascending.
+    pub fn clock_timers(&self) -> Vec<Timestamp> {
+        self.times(By::Clock)
+    }
+
+    pub(super) fn times(&self, by: By) -> Vec<Timestamp> {
+        self.held.timers[by as usize].iter().copied().collect()
+    }
+
+    fn set(&mut self, by: By, time: Timestamp) {
+        if add_time(&mut self.held.timers[by as usize], time) {
+            match &mut self.coming {
+                Some(coming) if coming.by == by && time <= coming.time => coming.later.push((time, self.key.clone())),
+                _ => self.queues[by as usize].add(time, self.key),
+            }
+        }
+    }
+
+    /// Takes a timer back; whether there was one at that time.
+    pub(super) fn take(&mut self, by: By, time: Timestamp) -> bool {
+        let was_there = remove_time(&mut self.held.timers[by as usize], time);
+        if was_there {
+            self.queues[by as usize].remove(time, self.key);
+        }
+        was_there
+    }
+
+    fn forget(&mut self) {
+        self.held.state = None;
+        for by in [By::EventTime, By::Clock] {
+            while let Some(time) = self.held.timers[by as usize].pop_front() {
+                self.queues[by as usize].remove(time, self.key);
+            }
+        }
     }
 }
 
 impl<P: Process> Entries<P> {
     pub(super) fn new(storage: Storage) -> Self {
-        Entries { table: Table::new(storage), queue: BTreeMap::new(), time: Timestamp::MIN, saved: None }
+        let times = [Timestamp::MIN, now()];
+        Entries { table: Table::new(storage), queues: Queues::new(), times, saved: None }
     }
 
-    /// Shows a key, and forgets it if nothing is left of it.
+    /// Shows a key to which something has come, and forgets it if nothing is left of it; and if nothing comes for so
+    /// long, in event time or by the clock.
     #[inline(always)]
     pub(super) fn at(
         &mut self,
-        hash: u64,
         key: &P::Key,
+        life: Option<(By, Timestamp)>,
         show: impl FnOnce(&mut AtKey<'_, P>) -> Result<()>,
     ) -> Result<()> {
-        self.at_time(hash, key, None, show)
+        let Entries { table, queues: Queues { timers, lives }, times, .. } = self;
+        let times = *times;
+        show_key(table, timers, key, |held, queues| {
+            if let Some((by, life)) = life {
+                let until = times[by as usize].saturating_add(life);
+                // One that waits for an earlier time is looked at then.
+                if held.until.replace(until).is_none() {
+                    lives.add(until, key);
+                }
+            }
+            show(&mut AtKey { key, held, queues, times, coming: None })
+        })
     }
 
-    #[inline(always)]
-    fn at_time(
-        &mut self,
-        hash: u64,
-        key: &P::Key,
-        coming: Option<(Timestamp, &mut Vec<(Timestamp, P::Key)>)>,
-        show: impl FnOnce(&mut AtKey<'_, P>) -> Result<()>,
-    ) -> Result<()> {
-        let Entries { table, queue, time, .. } = self;
-        let (shown, is_nothing) = table.with(hash, key, Held::nothing, |held| {
-            let shown = show(&mut AtKey { key, held, queue, time: *time, coming });
-            (shown, held.is_nothing())
-        })?;
-        if is_nothing {
-            table.remove(hash, key)?;
-        }
-        shown
-    }
-
-    /// Time has come to `time`: shows the keys whose timers were set to it or before.
+    /// Time has come to `time`: shows the keys whose timers were set to it or before, and forgets those whose life has
+    /// ended.
     pub(super) fn advance(
         &mut self,
+        by: By,
         time: Timestamp,
+        lives_by: Option<By>,
         mut show: impl FnMut(&mut AtKey<'_, P>, Timestamp) -> Result<()>,
     ) -> Result<()> {
-        self.time = self.time.max(time);
-        let mut later = Vec::new();
-        while let Some(first) = self.queue.first_entry().filter(|first| *first.key() <= time) {
-            let (due, keys) = first.remove_entry();
-            for key in keys.0 {
-                self.at_time(stable_hash(&key), &key, Some((due, &mut later)), |at| {
+        self.times[by as usize] = self.times[by as usize].max(time);
+        let Entries { table, queues: Queues { timers, lives }, times, .. } = self;
+        let (times, mut later) = (*times, Vec::new());
+        while let Some((due, keys)) = timers[by as usize].pop(time) {
+            for key in keys {
+                let coming = Some(Coming { by, time: due, later: &mut later });
+                show_key(table, timers, &key, |held, queues| {
                     // One that was set and taken back while others came is not there any more.
-                    match at.held.timers.pop_front_if(|time| *time == due) {
-                        Some(due) => show(at, due),
+                    match held.timers[by as usize].pop_front_if(|time| *time == due) {
+                        Some(due) => show(&mut AtKey { key: &key, held, queues, times, coming }, due),
                         None => Ok(()),
                     }
                 })?;
             }
         }
-        for (time, key) in later {
-            self.queue.entry(time).or_default().add(&key);
+        later.iter().for_each(|(time, key)| timers[by as usize].add(*time, key));
+        while lives_by == Some(by)
+            && let Some((_, keys)) = lives.pop(time)
+        {
+            for key in keys {
+                show_key(table, timers, &key, |held, queues| {
+                    match held.until {
+                        Some(until) if until > time => lives.add(until, &key),
+                        _ => AtKey::<P> { key: &key, held, queues, times, coming: None }.forget(),
+                    }
+                    Ok(())
+                })?;
+            }
         }
         Ok(())
     }
 
     /// Shows each key a last time.
     pub(super) fn end(&mut self, mut show: impl FnMut(&mut AtKey<'_, P>) -> Result<()>) -> Result<()> {
-        self.queue.clear();
-        self.table.drain(|key, mut held| {
-            let (key, held, queue) = (&key, &mut held, &mut BTreeMap::new());
-            show(&mut AtKey { key, held, queue, time: Timestamp::MAX, coming: None })
-        })
+        self.queues.timers.iter_mut().for_each(Queue::clear);
+        self.queues.lives.clear();
+        let (queues, times) = (&mut self.queues.timers, [Timestamp::MAX, self.times[By::Clock as usize]]);
+        self.table.drain(|key, mut held| show(&mut AtKey { key: &key, held: &mut held, queues, times, coming: None }))
     }
 
     pub(super) fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<Saving> {
         // Called again while it is saved; until then, time may have gone on.
         if self.saved.replace(snapshot.checkpoint()) != Some(snapshot.checkpoint()) {
-            snapshot.put_shared(&self.time)?;
+            snapshot.put_shared(&self.times[By::EventTime as usize])?;
         }
         self.table.snapshot(snapshot)
     }
@@ -227,10 +271,33 @@ impl<P: Process> Entries<P> {
     /// What was saved. Of several that knew of time, who knew least is believed.
     pub(super) fn restore(saved: &Saved, storage: Storage) -> Result<Self> {
         let known: Vec<Timestamp> = saved.shared().collect::<Result<_>>()?;
-        let mut queue: Queue<P::Key> = BTreeMap::new();
+        let mut queues = Queues::new();
         let table = Table::restore(saved, storage, |key: &P::Key, held: &Held<P::State>| {
-            held.timers.iter().for_each(|time| queue.entry(*time).or_default().add(key));
+            for (queue, times) in queues.timers.iter_mut().zip(&held.timers) {
+                times.iter().for_each(|time| queue.add(*time, key));
+            }
+            held.until.into_iter().for_each(|until| queues.lives.add(until, key));
         })?;
-        Ok(Entries { table, queue, time: known.into_iter().min().unwrap_or(Timestamp::MIN), saved: None })
+        let times = [known.into_iter().min().unwrap_or(Timestamp::MIN), now()];
+        Ok(Entries { table, queues, times, saved: None })
     }
+}
+
+/// Shows what there is of a key, and lets go of it if that is nothing then.
+#[inline(always)]
+fn show_key<K: Record + std::hash::Hash + Eq + Clone, S: Record>(
+    table: &mut Table<K, Held<S>>,
+    queues: &mut [Queue<K>; 2],
+    key: &K,
+    show: impl FnOnce(&mut Held<S>, &mut [Queue<K>; 2]) -> Result<()>,
+) -> Result<()> {
+    let hash = stable_hash(key);
+    let (shown, is_nothing) = table.with(hash, key, Held::nothing, |held| {
+        let shown = show(held, queues);
+        (shown, held.is_nothing())
+    })?;
+    if is_nothing {
+        table.remove(hash, key)?;
+    }
+    shown
 }

@@ -144,3 +144,117 @@ proptest! {
         }
     }
 }
+
+/// Gives how many records of a key there were when the clock has gone on by ten since the last of them; forgets what
+/// nothing has come of for that long.
+#[derive(Clone)]
+struct Pauses;
+
+impl Process for Pauses {
+    type In = u16;
+    type Out = (u16, u64);
+    type Key = u16;
+    type State = u64;
+    const NEEDS_TIME: bool = false;
+    const FOLLOWS_CLOCK: bool = true;
+
+    fn key(&self, key: &u16) -> u16 {
+        *key
+    }
+
+    fn time_to_live(&self) -> Option<Duration> {
+        Some(Duration::from_millis(100))
+    }
+
+    fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, _: u16, _: &mut E) -> Result<()> {
+        at.clock_timers().into_iter().for_each(|time| at.cancel_clock_timer(time));
+        at.set_clock_timer(at.clock() + 10);
+        *at.state().get_or_insert(0) += 1;
+        Ok(())
+    }
+
+    fn clock_timer<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, _: Timestamp, emit: &mut E) -> Result<()> {
+        let count = at.state().unwrap_or_default();
+        emit.emit((*at.key(), count));
+        Ok(())
+    }
+}
+
+#[test]
+fn timers_by_the_clock_come_when_it_shows_their_time_and_states_are_forgotten() {
+    let mut fed = crate::testing::Fed::new(Processing::new(Pauses)).expect("nothing to refuse");
+    let begin = crate::workflow::now() + 1_000_000;
+    assert_eq!(fed.tick(begin), Ok(vec![]));
+    assert_eq!(fed.record(7), Ok(vec![]));
+    assert_eq!(fed.tick(begin + 9), Ok(vec![]));
+    assert_eq!(fed.record(7), Ok(vec![]), "its timer is set anew");
+    assert_eq!(fed.tick(begin + 15), Ok(vec![]));
+    fed.restore().expect("restored");
+    assert_eq!(fed.tick(begin + 19), Ok(vec![(7, 2)]));
+    fed.restore().expect("restored");
+    assert_eq!(fed.tick(begin + 108), Ok(vec![]));
+    // Who is told of the clock anew is as far as that.
+    assert_eq!(fed.record(7), Ok(vec![]));
+    assert_eq!(fed.tick(begin + 118), Ok(vec![(7, 3)]));
+    fed.restore().expect("restored");
+    assert_eq!(fed.tick(begin + 208), Ok(vec![]), "the life of the key ends");
+    assert_eq!(fed.record(7), Ok(vec![]));
+    assert_eq!(fed.tick(begin + 218), Ok(vec![(7, 1)]));
+}
+
+/// Counts the records of a key that come at times no more than ten apart.
+#[derive(Clone)]
+struct Lately;
+
+impl Process for Lately {
+    type In = u16;
+    type Out = (u16, u64);
+    type Key = u16;
+    type State = u64;
+
+    fn key(&self, key: &u16) -> u16 {
+        *key
+    }
+
+    fn time_to_live(&self) -> Option<Duration> {
+        Some(Duration::from_millis(10))
+    }
+
+    fn record<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, key: u16, emit: &mut E) -> Result<()> {
+        let count = at.state().get_or_insert(0);
+        *count += 1;
+        let count = *count;
+        at.set_timer(at.time() + 10_000);
+        emit.emit((key, count));
+        Ok(())
+    }
+
+    fn timer<E: Emit<Self::Out>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
+        emit.emit((*at.key(), time as u64));
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_state_is_forgotten_when_nothing_comes_for_its_life(
+        steps in prop::collection::vec((0u16..5, 0i64..12, any::<bool>()), 1..60),
+    ) {
+        let mut fed = crate::testing::Fed::new(Processing::new(Lately)).expect("nothing to refuse");
+        let mut model = std::collections::BTreeMap::<u16, (u64, Timestamp)>::new();
+        let mut time = 0;
+        fed.advance(time).expect("advanced");
+        for (key, by, restores) in steps {
+            time += by;
+            model.retain(|_, (_, last)| *last + 10 > time);
+            // Timers are forgotten, too: none comes.
+            prop_assert_eq!(fed.advance(time), Ok(vec![]));
+            if restores {
+                fed.restore().expect("restored");
+            }
+            let (count, last) = model.entry(key).or_default();
+            (*count, *last) = (*count + 1, time);
+            prop_assert_eq!(fed.record(key), Ok(vec![(key, *count)]));
+        }
+    }
+}

@@ -22,10 +22,10 @@ mod keyed;
 mod sessions;
 mod slices;
 mod spans;
-mod triggered;
-mod triggers;
 #[cfg(test)]
 mod tests;
+mod triggered;
+mod triggers;
 
 pub use aggregate::{Aggregate, Collect, Count, Folded, Greatest};
 pub use count::CountWindow;

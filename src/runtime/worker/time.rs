@@ -17,11 +17,11 @@ impl State {
     /// is not waited for.
     pub(super) fn begin_time(&mut self) {
         let stage = &self.arguments.stage;
-        let keeps_time = stage.keeps_time;
+        let looks = stage.keeps_time || stage.follows_clock;
         if stage.timed && stage.factory.origin() != Origin::Links {
             self.advance([Watermark::Idle]);
         }
-        if keeps_time {
+        if looks {
             self.tick();
         }
     }

@@ -298,6 +298,7 @@ impl Bench {
                 blocks: false,
                 timed: false,
                 keeps_time: false,
+                follows_clock: false,
             },
             flow: flow.clone(),
             progress: Arc::default(),
