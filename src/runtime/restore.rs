@@ -13,11 +13,16 @@ use super::worker::Inheritance;
 use crate::actor;
 use crate::codec::KEY_GROUPS;
 use crate::id::{Part, VertexId, WorkerId};
-use crate::state::{Manifest, Run, SavedObject, Section, StateError, read_section};
+use crate::state::{Manifest, Run, SavedObject, Section, StateError, read_section, spool};
 use crate::workflow::{Rescale, SHARED, VertexInfo, owner_of_group};
 
 /// How many objects are read at the same time: a worker has up to 17 of them, and a cloud takes some 50 ms for each.
 const AT_ONCE: usize = 8;
+/// The same, of those that are not kept in memory.
+const AT_ONCE_SPOOLED: usize = 2;
+/// How many bytes of what its workers go on with a node keeps in memory until they have; if there are more, they are in
+/// files.
+const MOST_IN_MEMORY: u64 = if cfg!(test) { 1 << 10 } else { 512 << 20 };
 
 /// What was saved and does not fit the workflow.
 #[derive(Debug, thiserror::Error)]
@@ -236,13 +241,15 @@ pub async fn load(
             objects.entry(number).or_default().push((worker, section));
         }
     }
+    let bytes: u64 = objects.values().flatten().map(|(_, section)| section.length).sum();
+    let spools = bytes > MOST_IN_MEMORY;
     // Made before they are run, so that the compiler sees that whoever waits for them can do so anywhere.
     let mut reads = Vec::new();
     for (number, wanted) in objects {
         let Some(object) = manifest.objects.get(number).cloned() else { continue };
-        reads.push(read(vault.clone(), run.clone(), (number, object), wanted));
+        reads.push(read(vault.clone(), run.clone(), (number, object), wanted, spools));
     }
-    let mut reads = stream::iter(reads).buffer_unordered(AT_ONCE);
+    let mut reads = stream::iter(reads).buffer_unordered(if spools { AT_ONCE_SPOOLED } else { AT_ONCE });
     while let Some(parts) = reads.try_next().await? {
         for (worker, vertex, part, bytes) in parts {
             let Some(inheritance) = inheritances.get_mut(&worker) else { continue };
@@ -262,9 +269,11 @@ async fn read(
     run: Run,
     (number, object): (usize, SavedObject),
     wanted: Vec<(WorkerId, Section)>,
+    spools: bool,
 ) -> Result<Vec<Dealt>, StateError> {
     let bytes = vault.object(&run, number, &object).await?;
     let check = move || {
+        let bytes = if spools { spool(&bytes).map_err(StateError::Spool)? } else { bytes };
         let part = |(worker, section): (WorkerId, Section)| {
             let part = bytes.slice_ref(read_section(&bytes, &section)?);
             Ok((worker, section.vertex, section.part, part))

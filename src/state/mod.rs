@@ -1,8 +1,8 @@
 //! State that outlives a process: what workers have saved, and what belongs together as a checkpoint.
 //!
 //! ```text
-//! <workflow>/<run>/manifests/<checkpoint>.json                          one manifest makes a checkpoint complete
-//! <workflow>/<run>/data/<attempt>/<checkpoint>/<vertex>-<index>         what a worker has saved: sections
+//! <workflow>/<run>/manifests/<checkpoint>.json                           one manifest makes a checkpoint complete
+//! <workflow>/<run>/data/<attempt>/<checkpoint>/<vertex>-<index>[-<nth>]  what a worker has saved: sections
 //! ```
 //!
 //! Whatever is written appears whole or not at all. Objects are written first, their manifest last; manifests are
@@ -16,6 +16,7 @@ mod manifest;
 mod names;
 mod retention;
 mod snapshot;
+mod spool;
 mod store;
 
 pub use checkpoints::{Run, Verified, new_run, runs, verify};
@@ -31,6 +32,7 @@ pub use snapshot::verify_object;
 pub use snapshot::{Section, SnapshotWriter, read_section};
 #[cfg(any(test, fuzzing))]
 pub use snapshot::{contents, with_sums};
+pub use spool::spool;
 pub use store::{Store, StoreError};
 
 /// State that cannot be saved, or what was saved and cannot be used.
@@ -67,6 +69,9 @@ pub enum StateError {
     /// What was to be stored could not be written down.
     #[error("a snapshot cannot be written: {0}")]
     Written(String),
+    /// What was read is too large for memory, and cannot be put aside.
+    #[error("what a checkpoint has cannot be put into a file: {0}; TMPDIR may name another place for it")]
+    Spool(std::io::Error),
     /// The system gives no random numbers.
     #[error("no random numbers: {0}")]
     Random(getrandom::Error),
