@@ -54,7 +54,7 @@ pub use paced::Paced;
 pub use parse_csv::ParseCsv;
 pub use parse_json::ParseJson;
 pub use print::Print;
-pub use process::{AtKey, Entries, Process, Processing, Storage};
+pub use process::{AtKey, Entries, Process, Processing, Storage, TimedList, TimedMap};
 pub use processing_time::ProcessingTime;
 pub use send::Send;
 pub use split_watermarks::{SplitWatermarks, Splits};

@@ -2,6 +2,7 @@
 
 mod storage;
 mod table;
+mod timed;
 mod timers;
 
 use std::hash::Hash;
@@ -10,6 +11,7 @@ use std::time::Duration;
 pub use self::storage::Storage;
 use self::table::By;
 pub use self::table::{AtKey, Entries};
+pub use self::timed::{TimedList, TimedMap};
 use super::watermarks::milliseconds;
 use crate::codec::Record;
 use crate::strategies::Partitioned;
