@@ -47,5 +47,6 @@ mod documents {
         Joins "../docs/guide/joins.md"
         Processes "../docs/guide/processes.md"
         Testing "../docs/guide/testing.md"
+        Connectors "../docs/guide/connectors.md"
     }
 }

@@ -11,6 +11,10 @@ pub struct WordCount {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     input: Vec<PathBuf>,
 
+    /// Go on with files that appear later, until the workflow is stopped; all those of a directory, if one is named
+    #[arg(long)]
+    watch: bool,
+
     /// Write `word<TAB>count` to this file when all is counted, rather than print each count as it changes
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -32,7 +36,9 @@ enum Distribution {
 
 pub fn word_count(args: &WordCount) -> Result<Workflow> {
     let workflow = WorkflowBuilder::new();
-    let counts = workflow.source(TextFiles::new(&args.input).blocks()).words::<Word>().count_by(Word::clone);
+    let files = TextFiles::new(&args.input).blocks();
+    let files = if args.watch { files.watch() } else { files };
+    let counts = workflow.source(files).words::<Word>().count_by(Word::clone);
     let output = args.output.as_deref();
     let usual = if output.is_some() { Distribution::Combining } else { Distribution::Keyed };
     match args.strategy.unwrap_or(usual) {

@@ -60,7 +60,9 @@ pub use send::Send;
 pub use split_watermarks::{SplitWatermarks, Splits};
 pub use stream_source::StreamSource;
 pub use tcp_source::{LONGEST_TCP_LINE, MOST_TCP_CONNECTIONS, TcpSource};
-pub use text_files::{AsBlocks, AsLines, Form, LONGEST_TEXT_LINE, TextBlock, TextFiles, TextLines, TextReader};
+pub use text_files::{
+    AsBlocks, AsLines, Form, LONGEST_TEXT_LINE, TextBlock, TextFiles, TextLines, TextReader, WATCH_INTERVAL,
+};
 pub use union::{Union, UnionOf};
 pub use watermarks::{Latest, Watermarks};
 pub use words::{Words, WordsOf};

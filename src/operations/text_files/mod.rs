@@ -9,16 +9,19 @@ mod reader;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use block::{TextBlock, TextLines};
 use plan::Sizes;
 use reader::{BlockReader, Step, Treatment};
 use resolve::TextFile;
+use watch::{Found, Watch};
 
 use crate::workflow::{Emit, Operation, Progress, Pull, Result, Saved, Share, Snapshot, Source};
 
@@ -26,11 +29,16 @@ use crate::workflow::{Emit, Operation, Progress, Pull, Result, Saved, Share, Sna
 /// file that has none shall not take all of it.
 pub const LONGEST_TEXT_LINE: u64 = 1 << 30;
 
+/// How often new files are looked for unless told otherwise: 1 s, which is soon for whoever waits for them, and seldom
+/// for a disk.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How many blocks a call of [`Source::read`] reads at most before it lets its worker do something else: a fraction of
 /// a millisecond.
 const BLOCKS_A_CALL: usize = 4;
 
-/// A source of the lines of text files, read by all workers, big files in parts. It ends when all files have been read.
+/// A source of the lines of text files, read by all workers, big files in parts. It ends when all files have been read,
+/// unless it [watches](Self::watch) for others.
 ///
 /// - **Names.** A name with `*`, `?` or `[` in it is a pattern, unless there is a file of that very name: `logs/*.txt`,
 ///   `**/*.txt`. As in a shell, a pattern matches no hidden files. A file that is named twice is read twice.
@@ -82,6 +90,8 @@ pub struct TextFiles<F = AsLines> {
     files: Option<Arc<[TextFile]>>,
     sizes: Sizes,
     treatment: Treatment,
+    /// How often new files are looked for, if they are.
+    interval: Option<Duration>,
     form: PhantomData<fn() -> F>,
 }
 
@@ -93,6 +103,7 @@ impl TextFiles {
             files: None,
             sizes: Sizes::DEFAULT,
             treatment: Treatment { lossy: false, longest: LONGEST_TEXT_LINE },
+            interval: None,
             form: PhantomData,
         }
     }
@@ -113,8 +124,8 @@ impl TextFiles {
     /// assert!(workflow.build().is_ok());
     /// ```
     pub fn blocks(self) -> TextFiles<AsBlocks> {
-        let TextFiles { paths, files, sizes, treatment, form: _ } = self;
-        TextFiles { paths, files, sizes, treatment, form: PhantomData }
+        let TextFiles { paths, files, sizes, treatment, interval, form: _ } = self;
+        TextFiles { paths, files, sizes, treatment, interval, form: PhantomData }
     }
 }
 
@@ -131,6 +142,46 @@ impl<F> TextFiles<F> {
     #[must_use]
     pub fn longest_line(mut self, bytes: u64) -> Self {
         self.treatment.longest = bytes;
+        self
+    }
+
+    /// Goes on when all files have been read: files that appear later are read, too, until the workflow is stopped. New
+    /// ones are looked for every second ([`WATCH_INTERVAL`]).
+    ///
+    /// - **Names.** Of a directory that is named, all files in it are read, but no hidden ones. A pattern may match
+    ///   nothing yet, and a file may be still to come; the directory that it would be in has to be there at the start.
+    ///   Later it may be away for some time: that is said in the log.
+    /// - **Once.** A file is known by its path, and read once, as it is when it is found. So write it under a hidden name
+    ///   (or elsewhere in the same file system) and rename it when it is complete, as [`WriteFile`](super::WriteFile)
+    ///   does. What is appended to it later is not read, which is said in the log. An empty file is left alone until
+    ///   there is something in it. A directory, a pipe and other special files are never read.
+    /// - **Removed** files are forgotten, so one that comes under the same name later is read, if one look has found
+    ///   none there. Remove a file when a checkpoint has been completed since it was read: one that is gone before it has
+    ///   been read through is an error.
+    /// - **Who reads what.** A file is read as a whole by one worker, which its path decides alone; so big files are not
+    ///   shared, and more than 256 workers are not of use. Those that are found by one look are read in alphabetical
+    ///   order by each worker. All workers have to see the same directory.
+    /// - **Failure.** Each line is emitted once, whatever fails, and with any number of workers: which files have been
+    ///   found is a part of the checkpoint. That takes 24 bytes for each file that is there, and twice as much of
+    ///   memory.
+    ///
+    /// ```
+    /// use skitter::prelude::*;
+    ///
+    /// let workflow = WorkflowBuilder::new();
+    /// workflow.source(TextFiles::new(["/var/spool/orders/*.csv.gz"]).watch()).print();
+    /// assert!(workflow.build().is_ok());
+    /// ```
+    #[must_use]
+    pub fn watch(self) -> Self {
+        self.watch_every(WATCH_INTERVAL)
+    }
+
+    /// As [`watch`](Self::watch); looks for new files at this interval, a millisecond at least. To look takes about a
+    /// microsecond a name.
+    #[must_use]
+    pub fn watch_every(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval.max(Duration::from_millis(1)));
         self
     }
 
@@ -151,6 +202,9 @@ impl<F: Form> Operation for TextFiles<F> {
     }
 
     fn conf(&mut self) -> Result<()> {
+        if self.interval.is_some() {
+            return watch::check(&self.paths);
+        }
         self.files = Some(resolve::resolve(&self.paths)?.into());
         Ok(())
     }
@@ -164,12 +218,14 @@ impl<F: Form> Source for TextFiles<F> {
     }
 
     fn open(&self, share: Share) -> Result<TextReader> {
+        let watch = self.interval.map(|interval| Watch::new(&self.paths, interval, share));
         let files = match &self.files {
+            None if watch.is_some() => Arc::default(),
             Some(files) => Arc::clone(files),
             None => resolve::resolve(&self.paths)?.into(),
         };
         let blocks = BlockReader::new(files, share, self.sizes, self.treatment);
-        Ok(TextReader { blocks, text: String::new(), at: 0, texts: Vec::new(), share: share.index })
+        Ok(TextReader { blocks, text: String::new(), at: 0, texts: Vec::new(), watch, share: share.index })
     }
 
     fn read<E: Emit<F::Record>>(&self, reader: &mut TextReader, budget: usize, emit: &mut E) -> Result<Pull> {
@@ -177,7 +233,7 @@ impl<F: Form> Source for TextFiles<F> {
     }
 
     fn progress(&self, reader: &TextReader) -> Option<Progress> {
-        reader.blocks.progress()
+        if reader.watch.is_some() { None } else { reader.blocks.progress() }
     }
 
     fn position(&self, reader: &mut TextReader, snapshot: &mut Snapshot) -> Result<()> {
@@ -185,7 +241,7 @@ impl<F: Form> Source for TextFiles<F> {
     }
 
     fn resume(&self, share: Share, saved: &Saved) -> Result<TextReader> {
-        position::load(share, saved, self.sizes, self.treatment)
+        position::load(self, share, saved)
     }
 }
 
@@ -198,6 +254,8 @@ pub struct TextReader {
     at: usize,
     /// Blocks that were read before a failure, and whose lines are still to be emitted, the last one first.
     texts: Vec<String>,
+    /// Finds other files when these have been read.
+    watch: Option<Watch>,
     /// The number of the worker.
     share: usize,
 }
@@ -207,8 +265,27 @@ impl TextReader {
     fn step(&mut self) -> Result<Step> {
         match self.texts.pop() {
             Some(text) => Ok(Step::Block(text)),
-            None => self.blocks.step(),
+            None => match self.blocks.step()? {
+                Step::End => self.find(),
+                step => Ok(step),
+            },
         }
+    }
+
+    /// Another file, behind the last one.
+    fn find(&mut self) -> Result<Step> {
+        let Some(watch) = self.watch.as_mut().filter(|watch| !watch.is_idle()) else { return Ok(Step::End) };
+        if let Some(path) = self.blocks.ended() {
+            tracing::debug!("Read `{}`", path.display());
+        }
+        Ok(match watch.next()? {
+            Found::File(file) => {
+                self.blocks.begin(file);
+                Step::On
+            }
+            Found::On => Step::On,
+            Found::Wait(time) => Step::Wait(time),
+        })
     }
 }
 

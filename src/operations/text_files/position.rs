@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::TextReader;
-use super::plan::{Piece, Sizes};
-use super::reader::{BlockReader, Treatment};
+use super::plan::Piece;
+use super::reader::BlockReader;
 use super::resolve::{TextFile, cannot_read, inspect};
+use super::watch::{FileKey, Watch};
+use super::{TextFiles, TextReader};
 use crate::id::Part;
 use crate::workflow::{self, Result, Saved, Share, Snapshot};
 
@@ -19,6 +20,8 @@ enum Left {
     Text(String),
     /// A part of a file.
     Piece { path: PathBuf, size: Option<u64>, bytes: Option<(u64, u64)>, at: Option<u64> },
+    /// A part of the names that are watched, with those of its files that have been found, and their sizes.
+    Bucket { number: u8, files: Vec<(FileKey, u64)> },
 }
 
 /// Saves what a reader has left.
@@ -29,7 +32,8 @@ pub(super) fn save(reader: &TextReader, snapshot: &mut Snapshot) -> Result<()> {
         let Piece { bytes, at, .. } = piece;
         Left::Piece { path: file.path.clone(), size: file.size, bytes, at }
     });
-    for (number, left) in (0..).zip(texts.chain(pieces)) {
+    let buckets = reader.watch.iter().flat_map(Watch::buckets).map(|(number, files)| Left::Bucket { number, files });
+    for (number, left) in (0..).zip(texts.chain(pieces).chain(buckets)) {
         let mut bytes = Vec::new();
         workflow::save(&left, &mut bytes)?;
         snapshot.put_part(Part::Unit((reader.share as u64) << 32 | number), bytes);
@@ -38,8 +42,9 @@ pub(super) fn save(reader: &TextReader, snapshot: &mut Snapshot) -> Result<()> {
 }
 
 /// A reader of what was left.
-pub(super) fn load(share: Share, saved: &Saved, sizes: Sizes, treatment: Treatment) -> Result<TextReader> {
+pub(super) fn load<F>(source: &TextFiles<F>, share: Share, saved: &Saved) -> Result<TextReader> {
     let (mut texts, mut pieces, mut files) = (Vec::new(), Vec::new(), Vec::<TextFile>::new());
+    let mut buckets = Vec::new();
     for (_, mut bytes) in saved.units() {
         match workflow::load(&mut bytes)? {
             Left::Text(text) => texts.push(text),
@@ -58,9 +63,11 @@ pub(super) fn load(share: Share, saved: &Saved, sizes: Sizes, treatment: Treatme
                 };
                 pieces.push(Piece { file, bytes, at });
             }
+            Left::Bucket { number, files } => buckets.push((number, files)),
         }
     }
     texts.reverse();
-    let blocks = BlockReader::of(Arc::from(files), pieces, sizes, treatment);
-    Ok(TextReader { blocks, text: String::new(), at: 0, texts, share: share.index })
+    let blocks = BlockReader::of(Arc::from(files), pieces, source.sizes, source.treatment);
+    let watch = source.interval.map(|interval| Watch::resume(&source.paths, interval, buckets));
+    Ok(TextReader { blocks, text: String::new(), at: 0, texts, watch, share: share.index })
 }

@@ -1,6 +1,7 @@
 //! Reads pieces of files in blocks of whole lines.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +101,18 @@ impl BlockReader {
             spare: Vec::new(),
             wait: SHORTEST_WAIT,
         }
+    }
+
+    /// Begins with another file, which is read as a whole; all pieces have been read through.
+    pub fn begin(&mut self, file: TextFile) {
+        self.pieces = vec![Piece { file: 0, bytes: file.size.map(|size| (0, size)), at: None }].into_iter();
+        self.files = Arc::from([file]);
+        self.progress = None;
+    }
+
+    /// Forgets the files that have been read through; gives the last one.
+    pub fn ended(&mut self) -> Option<PathBuf> {
+        std::mem::take(&mut self.files).last().map(|file| file.path.clone())
     }
 
     /// How far the reading has come; none when a special or a compressed file is read.

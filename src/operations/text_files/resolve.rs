@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use glob::{MatchOptions, Pattern};
+use glob::{MatchOptions, Pattern, PatternError};
 
 use super::compressed::Compression;
 use crate::operations::cause::cause;
@@ -23,7 +23,7 @@ pub(super) struct TextFile {
 }
 
 /// Like a shell: `*` matches neither a separator nor a hidden file.
-const MATCH: MatchOptions =
+pub(super) const MATCH: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// What is wrong with a file that is to be read.
@@ -56,17 +56,19 @@ pub(super) fn resolve(paths: &[PathBuf]) -> Result<Vec<TextFile>> {
 }
 
 /// The path as a pattern, unless it has none of a pattern's characters or there is a file of that very name.
-fn pattern(path: &Path) -> Option<&str> {
+pub(super) fn pattern(path: &Path) -> Option<&str> {
     let text = path.to_str()?;
     let wild = text.contains(['*', '?', '[']);
     if wild && fs::symlink_metadata(path).is_err() { Some(text) } else { None }
 }
 
+pub(super) fn bad_pattern(path: &Path, error: &PatternError) -> Error {
+    let why = format!("not a valid pattern: {} at character {}", error.msg, error.pos + 1);
+    cannot_read(path, &why)
+}
+
 fn expand(path: &Path, pattern: &str, files: &mut Vec<TextFile>) -> Result<()> {
-    let bad = |error: glob::PatternError| {
-        let why = format!("not a valid pattern: {} at character {}", error.msg, error.pos + 1);
-        cannot_read(path, &why)
-    };
+    let bad = |error: PatternError| bad_pattern(path, &error);
     // `glob_with` gives a message of its own only for the pattern as a whole.
     Pattern::new(pattern).map_err(bad)?;
     let before = files.len();

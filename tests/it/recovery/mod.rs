@@ -10,6 +10,7 @@ mod regional;
 mod savepoint;
 mod soak;
 mod unaligned;
+mod watch;
 mod words;
 
 use std::path::Path;
