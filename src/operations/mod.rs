@@ -19,6 +19,8 @@ mod map;
 mod message_source;
 mod numbers;
 mod paced;
+#[cfg(feature = "parquet")]
+mod parquet;
 #[cfg(feature = "csv")]
 mod parse_csv;
 mod parse_json;
@@ -50,6 +52,8 @@ pub use map::Map;
 pub use message_source::{Closed, MessageSender, MessageSource, NotSent};
 pub use numbers::Numbers;
 pub use paced::Paced;
+#[cfg(feature = "parquet")]
+pub use parquet::{ParquetFiles, ParquetReader, ParquetWriter, WriteParquet};
 #[cfg(feature = "csv")]
 pub use parse_csv::ParseCsv;
 pub use parse_json::ParseJson;

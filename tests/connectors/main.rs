@@ -8,6 +8,7 @@ mod fault;
 mod http;
 mod mqtt;
 mod nats;
+mod parquet;
 mod postgres;
 mod redis;
 mod server;

@@ -21,6 +21,8 @@ pub use block::{TextBlock, TextLines};
 use plan::Sizes;
 use reader::{BlockReader, Step, Treatment};
 use resolve::TextFile;
+#[cfg(feature = "parquet")]
+pub(super) use resolve::{cannot_read, check as check_paths, regular_files};
 use watch::{Found, Watch};
 
 use crate::workflow::{Emit, Operation, Progress, Pull, Result, Saved, Share, Snapshot, Source};
@@ -151,16 +153,17 @@ impl<F> TextFiles<F> {
     /// - **Names.** Of a directory that is named, all files in it are read, but no hidden ones. A pattern may match
     ///   nothing yet, and a file may be still to come; the directory that it would be in has to be there at the start.
     ///   Later it may be away for some time: that is said in the log.
-    /// - **Once.** A file is known by its path, and read once, as it is when it is found. So write it under a hidden name
-    ///   (or elsewhere in the same file system) and rename it when it is complete, as [`WriteFile`](super::WriteFile)
-    ///   does. What is appended to it later is not read, which is said in the log. An empty file is left alone until
-    ///   there is something in it. A directory, a pipe and other special files are never read.
+    /// - **Once.** A file is known by its path, and read once, as it is when it is found. So write it under a hidden
+    ///   name (or elsewhere in the same file system) and rename it when it is complete, as
+    ///   [`WriteFile`](super::WriteFile) does. What is appended to it later is not read, which is said in the log. An
+    ///   empty file is left alone until there is something in it. A directory, a pipe and other special files are never
+    ///   read.
     /// - **Removed** files are forgotten, so one that comes under the same name later is read, if one look has found
-    ///   none there. Remove a file when a checkpoint has been completed since it was read: one that is gone before it has
-    ///   been read through is an error.
-    /// - **Who reads what.** A file is read as a whole by one worker, which its path decides alone; so big files are not
-    ///   shared, and more than 256 workers are not of use. Those that are found by one look are read in alphabetical
-    ///   order by each worker. All workers have to see the same directory.
+    ///   none there. Remove a file when a checkpoint has been completed since it was read: one that is gone before it
+    ///   has been read through is an error.
+    /// - **Who reads what.** A file is read as a whole by one worker, which its path decides alone; so big files are
+    ///   not shared, and more than 256 workers are not of use. Those that are found by one look are read in
+    ///   alphabetical order by each worker. All workers have to see the same directory.
     /// - **Failure.** Each line is emitted once, whatever fails, and with any number of workers: which files have been
     ///   found is a part of the checkpoint. That takes 24 bytes for each file that is there, and twice as much of
     ///   memory.

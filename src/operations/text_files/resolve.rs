@@ -27,12 +27,12 @@ pub(super) const MATCH: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// What is wrong with a file that is to be read.
-pub(super) fn cannot_read(path: &Path, why: &str) -> Error {
+pub(in crate::operations) fn cannot_read(path: &Path, why: &str) -> Error {
     Error::Operation(format!("cannot read `{}`: {why}", path.display()))
 }
 
 /// Checks the names as far as that goes without looking at the disk.
-pub(super) fn check(paths: &[PathBuf]) -> Result<()> {
+pub(in crate::operations) fn check(paths: &[PathBuf]) -> Result<()> {
     if paths.is_empty() {
         return Err(Error::from("no file to read was named; name at least one"));
     }
@@ -53,6 +53,16 @@ pub(super) fn resolve(paths: &[PathBuf]) -> Result<Vec<TextFile>> {
         }
     }
     Ok(files)
+}
+
+/// As [`resolve`], for files that are read by place.
+#[cfg(feature = "parquet")]
+pub(in crate::operations) fn regular_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let files = resolve(paths)?;
+    match files.iter().find(|file| file.special) {
+        Some(file) => Err(cannot_read(&file.path, "it is a pipe, a terminal or another special file")),
+        None => Ok(files.into_iter().map(|file| file.path).collect()),
+    }
 }
 
 /// The path as a pattern, unless it has none of a pattern's characters or there is a file of that very name.
