@@ -33,7 +33,7 @@ fn read<T: Record>(paths: &[impl AsRef<Path>], of: usize) -> Result<Vec<T>> {
 fn saved(save: impl FnOnce(&mut Snapshot) -> Result<()>, checkpoint: u64) -> Saved {
     let mut snapshot = Snapshot::new(checkpoint);
     save(&mut snapshot).expect("saved");
-    let parts = snapshot.finish().0.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
+    let parts = snapshot.finish().parts.into_iter().map(|(_, part, pieces)| (part, pieces.concat().into()));
     Saved::new(parts.collect(), 0)
 }
 
@@ -340,7 +340,7 @@ proptest! {
             for reader in &mut readers {
                 let mut snapshot = Snapshot::new(1);
                 source.position(reader, &mut snapshot).expect("a position");
-                for (number, (_, part, pieces)) in snapshot.finish().0.into_iter().enumerate() {
+                for (number, (_, part, pieces)) in snapshot.finish().parts.into_iter().enumerate() {
                     prop_assert_eq!(dealt[number % of].insert(part, pieces.concat().into()), None);
                 }
             }

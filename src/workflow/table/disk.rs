@@ -179,7 +179,9 @@ impl<K: Record + Hash + Eq, V: Record> DiskTable<K, V> {
         let failed = |error| space.failed("be read", &error);
         let Some(bytes) = space.keyspace.get(key_of(hash)).map_err(failed)? else { return Ok(false) };
         let fresh = &mut self.fresh;
-        let add = |key, value| drop(fresh.insert_unique(hash, (key, value), |(key, _)| stable_hash(key)));
+        let add = |key, value| {
+            fresh.insert_unique(hash, (key, value), |(key, _)| stable_hash(key));
+        };
         read_bucket(&bytes, add)?;
         Ok(true)
     }
@@ -206,8 +208,8 @@ impl<K: Record + Hash + Eq, V: Record> DiskTable<K, V> {
     fn wait(&mut self) -> Result<()> {
         if let Some(writing) = self.writing.take() {
             let Written { entries, bytes } = join(writing)?;
-            if entries > 0 {
-                self.most = most::<K, V>(self.memory, bytes / entries);
+            if let Some(each) = bytes.checked_div(entries) {
+                self.most = most::<K, V>(self.memory, each);
             }
         }
         self.frozen.truncate(1);

@@ -38,7 +38,7 @@ fn resume(source: &TextFiles, readers: &mut [TextReader], of: usize) -> Vec<Text
     for reader in readers {
         let mut snapshot = Snapshot::new(1);
         source.position(reader, &mut snapshot).expect("a position");
-        for (_, part, pieces) in snapshot.finish().0 {
+        for (_, part, pieces) in snapshot.finish().parts {
             let crate::id::Part::Unit(number) = part else { panic!("{part:?}") };
             let to = usize::try_from(number % of as u64).expect("small");
             assert_eq!(dealt[to].insert(part, pieces.concat().into()), None, "{part:?} is there twice");

@@ -125,7 +125,9 @@ proptest! {
 #[test]
 fn it_goes_on_with_what_a_table_in_memory_has_saved_and_the_other_way() {
     let mut memory = KeyedTable::new();
-    (0..5000u64).for_each(|key| drop(memory.insert(stable_hash(&key), key, key * key)));
+    for key in 0..5000u64 {
+        memory.insert(stable_hash(&key), key, key * key);
+    }
     let mut snapshot = begin(1);
     while memory.snapshot(&mut snapshot).expect("saved") == Saving::More {}
     let saved = snapshot.finish().into_saved(0).expect("saved");
