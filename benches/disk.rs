@@ -2,8 +2,8 @@
 //!
 //!   cargo bench --features disk --bench disk -- [KEYS [UPDATES [BYTES [EVERY]]]]
 //!
-//! 20,000,000 keys and 20,000,000 updates, unless that is said, with states of 8 bytes, or of so many more; a checkpoint
-//! every so many seconds, or none. All keys are made first, which is timed apart.
+//! 20,000,000 keys and 20,000,000 updates, unless that is said, with states of 8 bytes, or of so many more; a
+//! checkpoint every so many seconds, or none. All keys are made first, which is timed apart.
 
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark has no better answer")]
 

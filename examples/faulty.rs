@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Once;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use skitter::operations::Watermarks;
 use skitter::prelude::*;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// How far the times of a drifting source go, in milliseconds, and how many of them pass in one of its first worker.
+/// How far the times of a drifting source go, and how many its first worker gives in a millisecond at most.
 const DRIFTS: i64 = 8000;
 const SPEED: i64 = 4;
 
@@ -59,24 +59,23 @@ impl Operation for Drifting {
 }
 
 impl Source for Drifting {
-    /// Whether it is the first worker, the next time, and when it began.
-    type Reader = (bool, i64, Option<Instant>);
+    /// Whether it is the first worker, and the next time.
+    type Reader = (bool, i64);
 
     fn splits(&self) -> bool {
         true
     }
 
     fn open(&self, share: Share) -> Result<Self::Reader> {
-        Ok((share.index == 0, 0, None))
+        Ok((share.index == 0, 0))
     }
 
     fn read<E: Emit<(bool, i64)>>(&self, reader: &mut Self::Reader, budget: usize, emit: &mut E) -> Result<Pull> {
-        let (is_first, next, began) = reader;
-        let passed = began.get_or_insert_with(Instant::now).elapsed().as_millis();
-        let due = if *is_first { i64::try_from(passed).unwrap_or(DRIFTS) * SPEED } else { DRIFTS };
-        let behind = due.min(DRIFTS).min(*next + i64::try_from(budget).unwrap_or(DRIFTS));
+        let (is_first, next) = reader;
+        let most = if *is_first { SPEED } else { i64::try_from(budget).unwrap_or(DRIFTS) };
+        let behind = (*next + most).min(DRIFTS);
         (*next..behind).for_each(|time| emit.emit((*is_first, time)));
-        *next = behind.max(*next);
+        *next = behind;
         Ok(match (*next, *is_first) {
             (DRIFTS, _) => Pull::End,
             (_, true) => Pull::After(Duration::from_millis(1)),

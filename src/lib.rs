@@ -10,6 +10,8 @@ mod cli;
 pub mod codec;
 #[cfg(any(feature = "http", feature = "mqtt", feature = "nats", feature = "postgres", feature = "redis"))]
 pub mod connectors;
+#[cfg(feature = "disk")]
+pub mod disk;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod hosts;

@@ -18,12 +18,13 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("codec", &["id"]),
     ("telemetry", &["id"]),
     ("workflow", &["id", "codec"]),
+    ("disk", &["id", "codec", "workflow"]),
     ("actor", &["id", "telemetry"]),
     ("net", &["id", "codec", "telemetry"]),
     ("state", &["id", "codec", "telemetry"]),
     // Built-ins stand on what users have, too: an operator names the default strategy of its operation.
-    ("strategies", &["id", "codec", "workflow"]),
-    ("operations", &["id", "codec", "workflow", "strategies"]),
+    ("strategies", &["id", "codec", "workflow", "disk"]),
+    ("operations", &["id", "codec", "workflow", "disk", "strategies"]),
     ("connectors", &["id", "codec", "workflow", "strategies"]),
     ("runtime", &["id", "codec", "telemetry", "workflow", "actor", "net", "state"]),
     // For the tests of users, so it sees what they see.

@@ -17,6 +17,8 @@ pub enum Part {
     Group(u32),
     /// Something that any worker may go on with: what is left of a split of a source.
     Unit(u64),
+    /// What a worker, by its number, has to tell to all who go on with what it has kept of key groups.
+    Shared(u32),
     /// A batch that was under way, over a link of a worker; batches of a link are numbered in their order.
     Flight {
         /// Who had sent it.
@@ -35,6 +37,7 @@ impl fmt::Display for Part {
             Part::Whole(number) => write!(f, "state {number}"),
             Part::Group(group) => write!(f, "key group {group}"),
             Part::Unit(unit) => write!(f, "unit {unit}"),
+            Part::Shared(worker) => write!(f, "what worker {worker} tells"),
             Part::Flight { from, link, number } => {
                 write!(f, "batch {number} from worker {} of vertex {}, link {link}", from.index, from.vertex.0)
             }

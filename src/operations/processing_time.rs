@@ -1,12 +1,14 @@
 //! The time of the clock as the time of records.
 
 use std::marker::PhantomData;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::closure::clone_and_debug;
+use super::watermarks::milliseconds;
 use crate::strategies::Chained;
 use crate::workflow::{
     Behind, ByHand, Chain, Emit, Flush, Operation, OutPort, React, Result, Saved, Snapshot, Stream, Timestamp,
-    Watermark, now,
+    Watermark,
 };
 
 /// Gives each record with the time at which it is handled, and says that time has come so far.
@@ -41,6 +43,10 @@ impl<T, F: Fn() -> Timestamp> ProcessingTime<T, F> {
         *now = (self.clock)().max(*now);
         *now
     }
+}
+
+fn now() -> Timestamp {
+    milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 impl<T, F> Operation for ProcessingTime<T, F>

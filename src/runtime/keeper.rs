@@ -18,8 +18,8 @@ use crate::state::{
 };
 use crate::workflow::{Error, Result};
 
-/// How many bytes an object has, and a part more: so few that several in memory are nothing beside a worker's own state,
-/// so many that a store has little to do for each.
+/// How many bytes an object has, and a part more: so few that several in memory are nothing beside a worker's own
+/// state, so many that a store has little to do for each.
 const OBJECT_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 64 << 20 };
 
 /// How a runtime takes checkpoints of what it deploys; see [`Settings`](super::Settings).

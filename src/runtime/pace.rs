@@ -4,8 +4,8 @@
 //! farther than its drift ahead of the one that is most behind reads nothing until that has caught up. On a node they
 //! see each other at once. Between nodes, and between parts of a deployment on one, the master tells: each site reports
 //! how far the slowest of its members is when that has changed ([`REPORT_INTERVAL`]), and is told the same of all
-//! others. What is known of others is never ahead of them, so who waits may wait longer than it has to, by the time that
-//! takes, and nobody is farther ahead than it may be.
+//! others. What is known of others is never ahead of them, so who waits may wait longer than it has to, by the time
+//! that takes, and nobody is farther ahead than it may be.
 //!
 //! Nobody waits for one that is idle, or has ended; for one that has not had a record yet, all that have do.
 

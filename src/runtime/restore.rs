@@ -14,7 +14,7 @@ use crate::actor;
 use crate::codec::KEY_GROUPS;
 use crate::id::{Part, VertexId, WorkerId};
 use crate::state::{Manifest, Run, SavedObject, Section, StateError, read_section, spool};
-use crate::workflow::{Rescale, SHARED, VertexInfo, owner_of_group};
+use crate::workflow::{Rescale, VertexInfo, owner_of_group};
 
 /// How many objects are read at the same time: a worker has up to 17 of them, and a cloud takes some 50 ms for each.
 const AT_ONCE: usize = 8;
@@ -190,12 +190,12 @@ impl Dealing<'_> {
                     (Rescale::Dealt, Part::Group(group)) if own && group < KEY_GROUPS => {
                         owner_of_group(group, self.count)
                     }
-                    (Rescale::Dealt, Part::Unit(number)) if own && number & SHARED == 0 => {
+                    (Rescale::Dealt, Part::Unit(_)) if own => {
                         unit += 1;
                         (unit - 1) % self.count
                     }
                     (Rescale::Given, Part::Whole(_) | Part::Group(_) | Part::Unit(_))
-                    | (Rescale::Dealt, Part::Unit(_))
+                    | (Rescale::Dealt | Rescale::Given, Part::Shared(_))
                         if own =>
                     {
                         for index in 0..self.count {

@@ -12,7 +12,8 @@
 //! | 4 | `SKND` |
 //!
 //! Numbers have the low byte first, sums are CRC-32. Parts are 0, a whole: its number; 1, a key group: its number; 2, a
-//! unit: its number (8); 3, a batch: vertex and number of its sender, link, number. What a part has no use for is 0.
+//! unit: its number (8); 3, a batch: vertex and number of its sender, link, number; 4, what is shared: the number of
+//! the worker. What a part has no use for is 0.
 
 use bytes::Bytes;
 use crc32fast::Hasher;
@@ -225,6 +226,7 @@ fn entry(section: &Section) -> [u8; ENTRY] {
         Part::Group(group) => (1, [group, 0, 0, 0]),
         // The low half, and the high one.
         Part::Unit(unit) => (2, [(unit & u64::from(u32::MAX)) as u32, (unit >> 32) as u32, 0, 0]),
+        Part::Shared(worker) => (4, [worker, 0, 0, 0]),
         Part::Flight { from, link, number } => (3, [from.vertex.0, from.index, link, number]),
     };
     let mut entry = [0; ENTRY];
@@ -245,6 +247,7 @@ fn section(entry: &[u8]) -> Option<Section> {
         (0, [number, 0, 0, 0]) => Part::Whole(number),
         (1, [group, 0, 0, 0]) => Part::Group(group),
         (2, [low, high, 0, 0]) => Part::Unit(u64::from(high) << 32 | u64::from(low)),
+        (4, [worker, 0, 0, 0]) => Part::Shared(worker),
         (3, [vertex, index, link, number]) => {
             Part::Flight { from: WorkerId { vertex: VertexId(vertex), index }, link, number }
         }

@@ -2,9 +2,10 @@
 
 use super::keyed_state::KeyedState;
 use crate::codec::Record;
+use crate::disk::DiskTable;
 use crate::workflow::{
-    ByHand, Cluster, Deployment, DiskTable, Emit, Keyed, LinkContext, Outbox, React, Rescale, Result, Saved, Saving,
-    Snapshot, Strategy, WorkerContext,
+    ByHand, Cluster, Deployment, Emit, Keyed, LinkContext, Outbox, React, Rescale, Result, Saved, Saving, Snapshot,
+    Strategy, WorkerContext,
 };
 
 /// As [`KeyedState`], with the states of keys on disk but for those that were used last, so that there may be more of

@@ -35,14 +35,21 @@ macro_rules! keeps_operation_state {
             &self,
             worker: &WorkerContext<'_, O>,
             state: &mut Self::State,
-            emit: &mut E,
+            _emit: &mut E,
             _peers: &mut Outbox<Self::Message>,
             _due: crate::workflow::Flush,
         ) -> Result<()> {
-            if O::FOLLOWS_CLOCK {
-                worker.operation.tick(state, crate::workflow::now(), emit)?;
-            }
             worker.operation.flush(state)
+        }
+
+        fn tick<E: Emit<O::Out>>(
+            &self,
+            worker: &WorkerContext<'_, O>,
+            state: &mut Self::State,
+            now: crate::workflow::Timestamp,
+            emit: &mut E,
+        ) -> Result<()> {
+            worker.operation.tick(state, now, emit)
         }
 
         fn finish<E: Emit<O::Out>>(

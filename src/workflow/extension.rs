@@ -182,6 +182,20 @@ pub trait Extension<O: Operation>: Clone + Send + Sync + 'static {
         self.base().advance(worker, state, time, emit)
     }
 
+    /// See [`Strategy::tick`].
+    ///
+    /// # Errors
+    /// As there.
+    fn tick<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut State<Self::Base, O>,
+        now: Timestamp,
+        emit: &mut E,
+    ) -> Result<()> {
+        self.base().tick(worker, state, now, emit)
+    }
+
     /// See [`Strategy::drain`].
     ///
     /// # Errors
@@ -336,6 +350,16 @@ impl<O: Operation, X: Extension<O>> Strategy<O> for Extended<X> {
         emit: &mut E,
     ) -> Result<()> {
         self.0.advance(worker, state, time, emit)
+    }
+
+    fn tick<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        now: Timestamp,
+        emit: &mut E,
+    ) -> Result<()> {
+        self.0.tick(worker, state, now, emit)
     }
 
     fn drain(

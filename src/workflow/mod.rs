@@ -59,13 +59,12 @@ pub use operation::{
     Combine, Emit, Gather, Gathering, Keyed, Operation, Passive, Progress, Pull, React, Share, Source,
 };
 pub use outbox::{Gate, Intake, Outbox, Post};
-pub use persist::{ByHand, Commit, Finished, Later, Pieces, SHARED, Saved, Saving, Snapshot, load, save};
+pub use persist::{ByHand, Commit, Finished, Later, Pieces, Saved, Saving, Snapshot, load, save};
 pub use port::{In, InPort, Out, OutPort};
 pub use stage::{Stage, StageFactory};
 pub use strategy::{Flush, LinkContext, Origin, Rescale, Strategy, WorkerContext, owner_of_group};
 pub use stream::{Behind, Branches, Placed, Sink, Stream};
-#[cfg(feature = "disk")]
-pub use table::DiskTable;
 pub use table::KeyedTable;
-pub use time::{Alignment, Clock, News, Pacing, Timestamp, Watermark, now};
+pub use table::encoding;
+pub use time::{Alignment, Clock, News, Pacing, Timestamp, Watermark};
 pub use tolerance::{FailedRecord, Tolerance};

@@ -157,8 +157,8 @@ pub trait React: Operation {
         Ok(())
     }
 
-    /// The clock shows `now`, in milliseconds since 1970: called about every 20 ms, every 100 ms while the worker is
-    /// busy, where the operation [follows the clock](Operation::FOLLOWS_CLOCK), by the strategies that call
+    /// The clock shows `now`, in milliseconds since 1970: called before the first record and then about every 20 ms
+    /// where the operation [follows the clock](Operation::FOLLOWS_CLOCK), by the strategies that call
     /// [`flush`](React::flush); not in a vertex that runs [chained](crate::strategies::Chained).
     ///
     /// # Errors

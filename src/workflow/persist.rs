@@ -210,7 +210,7 @@ impl Snapshot {
     pub fn put_shared<T: Record>(&mut self, shared: &T) -> Result<()> {
         let mut bytes = Vec::new();
         save(shared, &mut bytes)?;
-        self.put_part(Part::Unit(SHARED | u64::from(self.worker)), bytes);
+        self.put_part(Part::Shared(self.worker), bytes);
         Ok(())
     }
 
@@ -248,9 +248,6 @@ impl Snapshot {
 fn length(pieces: &Pieces) -> u64 {
     pieces.iter().map(|piece| piece.len() as u64).sum()
 }
-
-/// The bit of the number of a unit that all workers get, not one of them.
-pub const SHARED: u64 = 1 << 63;
 
 /// What was saved for a vertex, as far as a worker is to go on with it.
 #[derive(Clone, Debug, Default)]
@@ -291,17 +288,14 @@ impl Saved {
 
     /// What there is of units.
     pub fn units(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.all_units().filter(|(unit, _)| unit & SHARED == 0)
+        self.parts().filter_map(|(part, bytes)| if let Part::Unit(unit) = part { Some((unit, bytes)) } else { None })
     }
 
     /// What was saved by [`Snapshot::put_shared`], by the worker that was this one, or by all of them if they were not
     /// as many as they are now.
     pub fn shared<T: Record>(&self) -> impl Iterator<Item = Result<T>> {
-        self.all_units().filter(|(unit, _)| unit & SHARED != 0).map(|(_, mut bytes)| load(&mut bytes))
-    }
-
-    fn all_units(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.parts().filter_map(|(part, bytes)| if let Part::Unit(unit) = part { Some((unit, bytes)) } else { None })
+        let shared = self.parts().filter(|(part, _)| matches!(part, Part::Shared(_)));
+        shared.map(|(_, mut bytes)| load(&mut bytes))
     }
 }
 

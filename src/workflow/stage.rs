@@ -11,7 +11,8 @@ use super::operation::Progress;
 use super::tolerance::Watch;
 use super::{
     Batch, Cluster, Commit, Deployment, Error, Flush, Gate, Grown, Intake, Messages, Meter, NodeInfo, Operation,
-    Origin, Outbox, Post, Pull, Rescale, Result, Saving, Snapshot, Strategy, Watermark, WorkerContext, Workers,
+    Origin, Outbox, Post, Pull, Rescale, Result, Saving, Snapshot, Strategy, Timestamp, Watermark, WorkerContext,
+    Workers,
 };
 use crate::codec::CodecError;
 use crate::id::VertexId;
@@ -75,6 +76,14 @@ pub trait Stage: Send {
     /// # Errors
     /// When an operation or the strategy fails.
     fn advance(&mut self, watermark: Watermark) -> Result<(), Failure>;
+    /// The clock shows this.
+    ///
+    /// # Errors
+    /// When an operation or the strategy fails.
+    fn tick(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let _ = now;
+        Ok(())
+    }
     /// Saves what the worker keeps; first when everything before the checkpoint has left it, and again, with the same
     /// snapshot, until it is done.
     ///
@@ -332,6 +341,10 @@ impl<O: Operation, S: Strategy<O>, N: Outlet<O::Out>, const TOLERANT: bool> Stag
             self.run(0, |strategy, worker, state, outlet, _| strategy.advance(worker, state, time, outlet))?;
         }
         self.outlet()?.advance(watermark)
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), Failure> {
+        self.run(0, |strategy, worker, state, outlet, _| strategy.tick(worker, state, now, outlet))
     }
 
     fn snapshot(&mut self, snapshot: &mut Snapshot, first: bool) -> Result<Saving, Failure> {

@@ -202,6 +202,21 @@ pub trait Strategy<O: Operation>: Clone + Send + Sync + 'static {
         let _ = (link, sender, outbox, due);
     }
 
+    /// The clock shows `now`; see [`React::tick`](super::React::tick).
+    ///
+    /// # Errors
+    /// An error fails the deployment.
+    fn tick<E: Emit<O::Out>>(
+        &self,
+        worker: &WorkerContext<'_, O>,
+        state: &mut Self::State,
+        now: Timestamp,
+        emit: &mut E,
+    ) -> Result<()> {
+        let _ = (worker, state, now, emit);
+        Ok(())
+    }
+
     /// The state of a worker.
     ///
     /// # Errors

@@ -1,8 +1,6 @@
 //! A value for each key.
 
-#[cfg(feature = "disk")]
-mod disk;
-mod encoding;
+pub mod encoding;
 mod groups;
 mod watch;
 
@@ -11,8 +9,6 @@ use std::hash::Hash;
 use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-#[cfg(feature = "disk")]
-pub use self::disk::DiskTable;
 use self::encoding::Group;
 use self::watch::Watch;
 use super::{Result, Saved, Saving, Snapshot};

@@ -2,16 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A time of records, in milliseconds since 1970 (UTC); earlier ones are negative.
 pub type Timestamp = i64;
-
-/// What the clock of the system shows.
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
-}
 
 /// What is known of the times of records that are still to come over a channel, or to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

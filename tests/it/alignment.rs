@@ -1,4 +1,5 @@
-//! Sources of one process that stay near each other in event time: who is too far ahead waits, and nobody waits for ever.
+//! Sources of one process that stay near each other in event time: who is too far ahead waits, and nobody waits for
+//! ever.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -209,9 +209,8 @@ where
     }
 
     /// Each worker has all of it, so that others can have it from any.
-    fn snapshot(&self, table: &mut Self::State, snapshot: &mut Snapshot) -> Result<()> {
-        while table.rows.snapshot(snapshot)? == Saving::More {}
-        Ok(())
+    fn snapshot_in_slices(&self, table: &mut Self::State, snapshot: &mut Snapshot) -> Result<Saving> {
+        table.rows.snapshot(snapshot)
     }
 
     fn restore(&self, saved: &Saved) -> Result<Self::State> {

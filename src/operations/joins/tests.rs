@@ -230,7 +230,7 @@ where
             }
             None if *by == 0 => {
                 let mut snapshot = Snapshot::new(1);
-                lookup.snapshot(&mut table, &mut snapshot).expect("saved");
+                while lookup.snapshot_in_slices(&mut table, &mut snapshot) == Ok(Saving::More) {}
                 let saved = snapshot.finish().into_saved(0).expect("saved");
                 table = lookup.restore(&saved).expect("restored");
                 lookup.advance(&mut table, time, &mut emitted).expect("advanced");

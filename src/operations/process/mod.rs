@@ -222,13 +222,11 @@ impl<P: Process> React for Processing<P> {
     }
 
     fn advance<E: Emit<P::Out>>(&self, entries: &mut Self::State, time: Timestamp, emit: &mut E) -> Result<()> {
-        let lives_by = self.life().map(|(by, _)| by);
-        entries.advance(By::EventTime, time, lives_by, |at, time| self.process.timer(at, time, emit))
+        entries.advance(By::EventTime, time, self.life(), |at, time| self.process.timer(at, time, emit))
     }
 
     fn tick<E: Emit<P::Out>>(&self, entries: &mut Self::State, now: Timestamp, emit: &mut E) -> Result<()> {
-        let lives_by = self.life().map(|(by, _)| by);
-        entries.advance(By::Clock, now, lives_by, |at, time| self.process.clock_timer(at, time, emit))
+        entries.advance(By::Clock, now, self.life(), |at, time| self.process.clock_timer(at, time, emit))
     }
 
     fn finish<E: Emit<P::Out>>(&self, entries: &mut Self::State, emit: &mut E) -> Result<()> {

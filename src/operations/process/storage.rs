@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use crate::codec::Record;
 #[cfg(feature = "disk")]
-use crate::workflow::DiskTable;
+use crate::disk::DiskTable;
 use crate::workflow::{KeyedTable, Result, Saved, Saving, Snapshot};
 
 /// Where an operation keeps the states of keys. It may be another one when a workflow goes on at a checkpoint.

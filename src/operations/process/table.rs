@@ -8,7 +8,7 @@ use super::Process;
 use super::storage::{Storage, Table};
 use super::timers::{Queue, add_time, remove_time};
 use crate::codec::{Record, stable_hash};
-use crate::workflow::{Result, Saved, Saving, Snapshot, Timestamp, now};
+use crate::workflow::{Result, Saved, Saving, Snapshot, Timestamp};
 
 /// What is kept for a key.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub(super) struct Held<S> {
     state: Option<S>,
     /// The times of its timers, ascending: in event time, and by the clock.
     timers: [VecDeque<Timestamp>; 2],
-    /// When all of it is forgotten, unless something comes; none if it never is.
+    /// When all of it is forgotten, unless something comes; [`UNKNOWN`] as long as time is. None if it never is.
     until: Option<Timestamp>,
 }
 
@@ -30,6 +30,9 @@ impl<S> Held<S> {
         self.state.is_none() && self.timers.iter().all(VecDeque::is_empty)
     }
 }
+
+/// What time is before it is told.
+const UNKNOWN: Timestamp = Timestamp::MIN;
 
 /// By what a timer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +110,8 @@ impl<P: Process> AtKey<'_, P> {
         self.times[By::EventTime as usize]
     }
 
-    /// What the clock has shown when the worker last looked: some 20 ms ago, 100 ms in a busy one. Only where the
-    /// process [follows it](Process::FOLLOWS_CLOCK).
+    /// What the clock has shown when the worker last looked, some 20 ms ago. Only where the process
+    /// [follows it](Process::FOLLOWS_CLOCK).
     pub fn clock(&self) -> Timestamp {
         self.times[By::Clock as usize]
     }
@@ -184,8 +187,7 @@ impl<P: Process> AtKey<'_, P> {
 
 impl<P: Process> Entries<P> {
     pub(super) fn new(storage: Storage) -> Self {
-        let times = [Timestamp::MIN, now()];
-        Entries { table: Table::new(storage), queues: Queues::new(), times, saved: None }
+        Entries { table: Table::new(storage), queues: Queues::new(), times: [UNKNOWN; 2], saved: None }
     }
 
     /// Shows a key to which something has come, and forgets it if nothing is left of it; and if nothing comes for so
@@ -201,7 +203,7 @@ impl<P: Process> Entries<P> {
         let times = *times;
         show_key(table, timers, key, |held, queues| {
             if let Some((by, life)) = life {
-                let until = times[by as usize].saturating_add(life);
+                let until = ends(times[by as usize], life);
                 // One that waits for an earlier time is looked at then.
                 if held.until.replace(until).is_none() {
                     lives.add(until, key);
@@ -217,7 +219,7 @@ impl<P: Process> Entries<P> {
         &mut self,
         by: By,
         time: Timestamp,
-        lives_by: Option<By>,
+        life: Option<(By, Timestamp)>,
         mut show: impl FnMut(&mut AtKey<'_, P>, Timestamp) -> Result<()>,
     ) -> Result<()> {
         self.times[by as usize] = self.times[by as usize].max(time);
@@ -236,11 +238,13 @@ impl<P: Process> Entries<P> {
             }
         }
         later.iter().for_each(|(time, key)| timers[by as usize].add(*time, key));
-        while lives_by == Some(by)
-            && let Some((_, keys)) = lives.pop(time)
-        {
+        let Some((_, life)) = life.filter(|(lives_by, _)| *lives_by == by) else { return Ok(()) };
+        while let Some((_, keys)) = lives.pop(time) {
             for key in keys {
                 show_key(table, timers, &key, |held, queues| {
+                    if held.until == Some(UNKNOWN) {
+                        held.until = Some(ends(time, life));
+                    }
                     match held.until {
                         Some(until) if until > time => lives.add(until, &key),
                         _ => AtKey::<P> { key: &key, held, queues, times, coming: None }.forget(),
@@ -278,9 +282,14 @@ impl<P: Process> Entries<P> {
             }
             held.until.into_iter().for_each(|until| queues.lives.add(until, key));
         })?;
-        let times = [known.into_iter().min().unwrap_or(Timestamp::MIN), now()];
+        let times = [known.into_iter().min().unwrap_or(UNKNOWN), UNKNOWN];
         Ok(Entries { table, queues, times, saved: None })
     }
+}
+
+/// When a life ends that begins then.
+fn ends(begin: Timestamp, life: Timestamp) -> Timestamp {
+    if begin == UNKNOWN { UNKNOWN } else { begin.saturating_add(life) }
 }
 
 /// Shows what there is of a key, and lets go of it if that is nothing then.

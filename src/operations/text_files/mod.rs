@@ -165,7 +165,7 @@ impl<F> TextFiles<F> {
     ///   not shared, and more than 256 workers are not of use. Those that are found by one look are read in
     ///   alphabetical order by each worker. All workers have to see the same directory.
     /// - **Failure.** Each line is emitted once, whatever fails, and with any number of workers: which files have been
-    ///   found is a part of the checkpoint. That takes 24 bytes for each file that is there, and twice as much of
+    ///   found is a part of the checkpoint. That takes about 24 bytes for each file that is there, and twice as much of
     ///   memory.
     ///
     /// ```
@@ -180,8 +180,8 @@ impl<F> TextFiles<F> {
         self.watch_every(WATCH_INTERVAL)
     }
 
-    /// As [`watch`](Self::watch); looks for new files at this interval, a millisecond at least. To look takes about a
-    /// microsecond a name.
+    /// As [`watch`](Self::watch); looks for new files at this interval, a millisecond at least. All names of a
+    /// directory are read at once, and each file that is the worker's is asked for its size.
     #[must_use]
     pub fn watch_every(mut self, interval: Duration) -> Self {
         self.interval = Some(interval.max(Duration::from_millis(1)));

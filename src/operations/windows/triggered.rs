@@ -322,14 +322,15 @@ pub type TriggeredWindowOf<C, P, T, K, KF, TF, W, R, G> =
 
 impl<C: Chain, P: OutPort<C::Out>> Stream<C, P> {
     /// Aggregates the records of each key in each window, and gives results when a [`Trigger`] says so, marked
-    /// [`Firing::Early`], and at the end of the window. `windows` are [`Windows`], or [`Global`]: one window, which ends
-    /// with the stream, and whose results are from its first record to behind its last one. A window that has been
+    /// [`Firing::Early`], and at the end of the window. `windows` are [`Windows`], or [`Global`]: one window, which
+    /// ends with the stream, and whose results are from its first record to behind its last one. A window that has been
     /// purged begins anew with its next record; one that has none gives nothing.
     ///
-    /// Needs [`watermarks`](Stream::watermarks) before it, unless windows are global and the trigger does not need them.
-    /// As long as [`Windows::allowed_lateness`] says, a record that comes behind the end of its window gives the result
-    /// again; the trigger is not asked. What comes later leaves by port [`Late`](crate::operations::windows::Late).
-    /// [`Windows::early_every`] says nothing here. Distributed by [`Partitioned`].
+    /// Needs [`watermarks`](Stream::watermarks) before it, unless windows are global and the trigger does not need
+    /// them. As long as [`Windows::allowed_lateness`] says, a record that comes behind the end of its window gives the
+    /// result again; the trigger is not asked. What comes later leaves by port
+    /// [`Late`](crate::operations::windows::Late). [`Windows::early_every`] says nothing here. Distributed by
+    /// [`Partitioned`].
     ///
     /// It keeps a value for each key in each window: windows that overlap do not share it, as they may be purged. Each
     /// record is added to each window that it is in.

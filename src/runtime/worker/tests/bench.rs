@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
-
 use std::time::Duration;
 
 use super::super::*;
-use super::saved::inherited;
+use super::saved::{Emission, inherited};
 use crate::actor::{self, Executor};
 use crate::codec::CodecError;
 use crate::id::{Part, VertexId};
@@ -25,14 +24,6 @@ pub(super) const RECEIVERS: VertexId = VertexId(2);
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// So many batches with this label go to a receiver.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Emission {
-    pub(super) to: usize,
-    pub(super) count: usize,
-    pub(super) label: u64,
-}
 
 /// How often a stage was called.
 #[derive(Debug, Default)]

@@ -11,7 +11,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use self::bench::{Bench, Emission, Kind};
+use self::bench::{Bench, Kind};
+use self::saved::Emission;
 use super::*;
 use crate::runtime::window::WINDOW;
 use crate::workflow::{Pull, Timestamp};

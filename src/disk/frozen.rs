@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 
 use hashbrown::HashTable;
 
-use super::super::encoding::{Group, write_entry};
 use super::home::Space;
 use crate::codec::{Record, StableBuildHasher, key_group, stable_hash};
+use crate::workflow::encoding::{Group, write_entry};
 use crate::workflow::{Result, load, save};
 
 /// How many keys are encoded at a time, while who looks for one of them waits: some 50 microseconds.

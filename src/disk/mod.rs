@@ -1,4 +1,4 @@
-//! A value for each key, most of them on disk.
+//! State on disk: a value for each key.
 //!
 //! What was used last is in memory, as in a table that is there as a whole. When that is as large as it may be, it is
 //! *frozen* and written on a thread of its own, sorted, into a log-structured merge-tree (O'Neil, Cheng, Gawlick and
@@ -22,8 +22,8 @@ use hashbrown::HashTable;
 use self::export::Export;
 use self::frozen::{Frozen, Hashes, Writing, Written, join, key_of, read_bucket, write, write_bucket};
 use self::home::Space;
-use super::encoding::Group;
 use crate::codec::{Record, key_group, stable_hash};
+use crate::workflow::encoding::Group;
 use crate::workflow::{Result, Saved, Saving, Snapshot};
 
 /// How many bytes of keys and values a table keeps in memory, unless it is told otherwise.
@@ -37,8 +37,8 @@ const MOST_FROZEN: usize = 3;
 /// What an entry on the heap is assumed to take beside its own bytes, before any was measured.
 const UNKNOWN: usize = 32;
 
-/// A hash table by [`stable_hash`] as [`KeyedTable`](super::KeyedTable), whose keys and values are on disk but for what
-/// was used last. For state that is larger than memory.
+/// A hash table by [`stable_hash`] as [`KeyedTable`](crate::workflow::KeyedTable), whose keys and values are on disk
+/// but for what was used last. For state that is larger than memory.
 ///
 /// The disk is where `TMPDIR` says, or `/var/tmp`: it only holds what a running worker needs, and is emptied with it.
 /// What is to last is in checkpoints. They are read from the disk while others go on, and have the format of those of

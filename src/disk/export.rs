@@ -5,11 +5,11 @@ use std::sync::{Arc, mpsc};
 
 use fjall::{Iter, Readable};
 
-use super::super::encoding::head;
 use super::frozen::split_bucket;
 use super::home::Space;
 use crate::codec::Record;
 use crate::id::Part;
+use crate::workflow::encoding::head;
 use crate::workflow::{Error, Pieces, Result};
 
 /// How long a piece of a group's bytes is at least, that is not its last.
