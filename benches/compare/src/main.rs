@@ -25,6 +25,8 @@ mod jobs;
 mod machine;
 mod markdown;
 mod measure;
+#[cfg(all(feature = "peers", feature = "skitter"))]
+mod nexmark;
 mod pace;
 mod pairs;
 mod plan;
@@ -124,6 +126,9 @@ enum Command {
         #[arg(long, default_value_t = 5_000_000)]
         keys: u64,
     },
+    /// Ask Renoir one of Nexmark's questions
+    #[cfg(all(feature = "peers", feature = "skitter"))]
+    Nexmark(nexmark::Order),
     /// Measure all rows and print tables
     Table(plan::Plan),
     /// Print the tables of results that `table --output` wrote
@@ -154,6 +159,8 @@ fn main() -> ExitCode {
         Command::Checkpoints(order) => skitter_engine::checkpoints::measure(&order).and_then(print),
         #[cfg(feature = "skitter")]
         Command::Slices { keys } => skitter_engine::slices::measure(keys).and_then(print),
+        #[cfg(all(feature = "peers", feature = "skitter"))]
+        Command::Nexmark(order) => nexmark::run(&order),
         Command::Table(plan) => plan::run(&plan),
         Command::Show { results, into } => plan::show(&results, into.as_deref()),
     };
