@@ -101,8 +101,10 @@ impl Process for Winners {
             (Sale::Offer { offer, .. }, Some(open)) => known.bid(&open, offer),
             (Sale::Offer { offer, .. }, None) => {
                 known.early.push(offer);
-                // By then its auction is there, or has begun too late for it.
-                at.set_timer(offer.time as Timestamp + 1);
+                // By then its auction is there, or has begun too late for it. There is one timer for all that wait.
+                if known.early.len() == 1 {
+                    at.set_timer(offer.time as Timestamp + 1);
+                }
             }
         }
         Ok(())
@@ -121,8 +123,9 @@ impl Process for Winners {
             Some(_) => {}
             None => {
                 known.early.retain(|offer| offer.time as Timestamp >= time);
-                if known.early.is_empty() {
-                    *at.state() = None;
+                match known.early.iter().map(|offer| offer.time).max() {
+                    Some(last) => at.set_timer(last as Timestamp + 1),
+                    None => *at.state() = None,
                 }
             }
         }
