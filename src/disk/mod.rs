@@ -40,7 +40,8 @@ const UNKNOWN: usize = 32;
 /// A hash table by [`stable_hash`] as [`KeyedTable`](crate::workflow::KeyedTable), whose keys and values are on disk
 /// but for what was used last. For state that is larger than memory.
 ///
-/// The disk is where `TMPDIR` says, or `/var/tmp`: it only holds what a running worker needs, and is emptied with it.
+/// The disk is where `TMPDIR` says, or `/var/tmp`: it only holds what a running worker needs, and is emptied
+/// with it; what a process leaves there that is killed, the next one removes.
 /// What is to last is in checkpoints. They are read from the disk while others go on, and have the format of those of
 /// `KeyedTable`, so that either can go on with what the other has saved.
 ///
@@ -61,8 +62,6 @@ pub struct DiskTable<K, V> {
     /// How many keys may be in `fresh`.
     most: usize,
     keys: usize,
-    /// The checkpoint that was saved last.
-    saved: Option<u64>,
 }
 
 impl<K, V> std::fmt::Debug for DiskTable<K, V> {
@@ -95,7 +94,6 @@ impl<K: Record + Hash + Eq, V: Record> DiskTable<K, V> {
             memory,
             most: most::<K, V>(memory, UNKNOWN),
             keys: 0,
-            saved: None,
         }
     }
 
@@ -247,10 +245,6 @@ impl<K: Record + Hash + Eq, V: Record> DiskTable<K, V> {
     /// # Errors
     /// When the disk cannot be written to.
     pub fn snapshot(&mut self, snapshot: &mut Snapshot) -> Result<Saving> {
-        if self.saved == Some(snapshot.checkpoint()) {
-            return Ok(Saving::Done);
-        }
-        self.saved = Some(snapshot.checkpoint());
         let (seen, sees) = mpsc::sync_channel(1);
         let (space, sought) = (self.space()?, self.space()?);
         if self.frozen.len() >= MOST_FROZEN {

@@ -285,3 +285,6 @@ async fn read(
 
 /// What was read, shared by those who go on with it.
 pub type Inherited = Arc<BTreeMap<WorkerId, Inheritance>>;
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod winners;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize, Serializer};
 use skitter::clap;
 use skitter::codec::Record;
 use skitter::operations::windows::{Count, Folded, Greatest, Windowed, Windows};
@@ -102,10 +103,7 @@ pub fn nexmark(args: &Nexmark) -> Result<Workflow> {
             answer(rows, output);
         }
         Query::Q1 => {
-            let euro = |Bid { auction, bidder, price, time, extra }| {
-                let thousandths = price * EURO;
-                (auction, bidder, format!("{}.{:03}", thousandths / 1000, thousandths % 1000), time, extra)
-            };
+            let euro = |Bid { auction, bidder, price, time, extra }| (auction, bidder, Euro(price * EURO), time, extra);
             answer(bids(events).map(euro), output);
         }
         Query::Q2 => {
@@ -227,6 +225,20 @@ fn final_answer<R: Record>(
     match output {
         Some(_) => answer(rows.last_by(key), output),
         None => answer(rows, output),
+    }
+}
+
+/// An amount in thousandths, written with three digits after the point.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Euro(u64);
+
+impl Serialize for Euro {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&format_args!("{}.{:03}", self.0 / 1000, self.0 % 1000))
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 

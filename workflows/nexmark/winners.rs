@@ -52,6 +52,8 @@ pub struct Known {
     open: Option<Open>,
     best: Option<Offer>,
     early: Vec<Offer>,
+    /// It is over: further bids are of no use.
+    is_over: bool,
 }
 
 impl Known {
@@ -72,6 +74,10 @@ pub struct Won {
     pub category: u64,
     pub price: u64,
 }
+
+/// For how long it is known that an auction is over, in times of how long it was open: until most bids have come that
+/// are too late for it. Those after that wait as if it were still to come, which costs more.
+const REMEMBERED: u64 = 4;
 
 /// Gives auctions that have been won, as they expire; at the end of the events, those that are open, too.
 #[derive(Clone)]
@@ -98,6 +104,7 @@ impl Process for Winners {
                 }
                 at.set_timer(open.expires as Timestamp + 1);
             }
+            (Sale::Offer { .. }, Some(_)) if known.is_over => {}
             (Sale::Offer { offer, .. }, Some(open)) => known.bid(&open, offer),
             (Sale::Offer { offer, .. }, None) => {
                 known.early.push(offer);
@@ -114,11 +121,13 @@ impl Process for Winners {
         let auction = *at.key();
         let Some(known) = at.state() else { return Ok(()) };
         match known.open {
-            Some(Open { expires, seller, category, .. }) if (expires as Timestamp) < time => {
+            Some(_) if known.is_over => *at.state() = None,
+            Some(Open { begins, expires, seller, category }) if (expires as Timestamp) < time => {
                 if let Some(Offer { price, .. }) = known.best {
                     emit.emit(Won { expires, auction, seller, category, price });
                 }
-                *at.state() = None;
+                known.is_over = true;
+                at.set_timer((expires + (expires - begins) * REMEMBERED) as Timestamp + 1);
             }
             Some(_) => {}
             None => {

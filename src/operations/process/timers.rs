@@ -8,8 +8,37 @@ use hashbrown::HashTable;
 use crate::codec::stable_hash;
 use crate::workflow::Timestamp;
 
-/// The keys that have a timer at a time.
-struct Due<K>(HashTable<K>);
+/// The keys that have a timer at a time: mostly one, for which nothing is allocated.
+struct Due<K> {
+    one: Option<K>,
+    others: HashTable<K>,
+}
+
+impl<K: Hash + Eq> Due<K> {
+    fn add(&mut self, key: K) {
+        let hash = stable_hash(&key);
+        if self.one.as_ref() == Some(&key) || self.others.find(hash, |other| *other == key).is_some() {
+            return;
+        }
+        if self.one.is_none() {
+            self.one = Some(key);
+        } else {
+            self.others.insert_unique(hash, key, |key| stable_hash(key));
+        }
+    }
+
+    fn remove(&mut self, key: &K) {
+        if self.one.as_ref() == Some(key) {
+            self.one = None;
+        } else if let Ok(entry) = self.others.find_entry(stable_hash(key), |other| other == key) {
+            entry.remove();
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.one.is_none() && self.others.is_empty()
+    }
+}
 
 /// The keys that have timers, by the times of these.
 pub(super) struct Queue<K>(BTreeMap<Timestamp, Due<K>>);
@@ -21,20 +50,15 @@ impl<K: Hash + Eq + Clone> Queue<K> {
 
     /// A key waits for a time; once, however often this is said.
     pub(super) fn add(&mut self, time: Timestamp, key: &K) {
-        let due = self.0.entry(time).or_insert_with(|| Due(HashTable::new()));
-        let hash = stable_hash(key);
-        if due.0.find(hash, |other| other == key).is_none() {
-            due.0.insert_unique(hash, key.clone(), |key| stable_hash(key));
-        }
+        let due = self.0.entry(time).or_insert_with(|| Due { one: None, others: HashTable::new() });
+        due.add(key.clone());
     }
 
     /// It does not any more.
     pub(super) fn remove(&mut self, time: Timestamp, key: &K) {
         let Some(due) = self.0.get_mut(&time) else { return };
-        if let Ok(entry) = due.0.find_entry(stable_hash(key), |other| other == key) {
-            entry.remove();
-        }
-        if due.0.is_empty() {
+        due.remove(key);
+        if due.is_empty() {
             self.0.remove(&time);
         }
     }
@@ -43,7 +67,7 @@ impl<K: Hash + Eq + Clone> Queue<K> {
     pub(super) fn pop(&mut self, time: Timestamp) -> Option<(Timestamp, impl Iterator<Item = K> + use<K>)> {
         let first = self.0.first_entry().filter(|first| *first.key() <= time)?;
         let (due, keys) = first.remove_entry();
-        Some((due, keys.0.into_iter()))
+        Some((due, keys.one.into_iter().chain(keys.others)))
     }
 
     pub(super) fn clear(&mut self) {
