@@ -8,7 +8,14 @@ extern crate self as skitter;
 pub mod actor;
 mod cli;
 pub mod codec;
-#[cfg(any(feature = "http", feature = "mqtt", feature = "nats", feature = "postgres", feature = "redis"))]
+#[cfg(any(
+    feature = "http",
+    feature = "kafka",
+    feature = "mqtt",
+    feature = "nats",
+    feature = "postgres",
+    feature = "redis"
+))]
 pub mod connectors;
 #[cfg(feature = "disk")]
 pub mod disk;

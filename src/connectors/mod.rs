@@ -4,13 +4,14 @@
 //! | feature | sources | sinks |
 //! |---|---|---|
 #![cfg_attr(feature = "http", doc = "| `http` | [`HttpSource`] | [`HttpSink`] |")]
+#![cfg_attr(feature = "kafka", doc = "| `kafka` | [`KafkaSource`] | [`KafkaSink`] |")]
 #![cfg_attr(feature = "mqtt", doc = "| `mqtt` | [`MqttSource`] | [`MqttSink`] |")]
 #![cfg_attr(feature = "nats", doc = "| `nats` | [`NatsStream`] | [`NatsSink`] |")]
 #![cfg_attr(feature = "postgres", doc = "| `postgres` | [`PostgresQuery`] | [`PostgresSink`] |")]
 #![cfg_attr(feature = "redis", doc = "| `redis` | [`RedisStreams`] | [`RedisSink`] |")]
 //!
-//! `connectors` is all of them. What each promises when something fails is said where it is defined, and in the table
-//! of the README.
+//! `connectors` is all of them but Kafka. What each promises when something fails is said where it is defined, and in
+//! the table of the README.
 //!
 //! - **Addresses** are URLs. `${NAME}` in one stands for a variable of the environment of the node that connects, so
 //!   that a password need not be in a program, in its arguments, or in what the master tells its workers:
@@ -23,19 +24,21 @@
 mod batches;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod columns;
-#[cfg(any(feature = "mqtt", feature = "nats", feature = "postgres"))]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats", feature = "postgres"))]
 mod driver;
-#[cfg(any(feature = "http", feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "http", feature = "kafka", feature = "mqtt", feature = "nats"))]
 mod payload;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod receipts;
 mod retry;
 mod server;
-#[cfg(any(feature = "mqtt", feature = "postgres"))]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "postgres"))]
 mod tls;
 
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "nats")]
@@ -47,6 +50,8 @@ mod redis;
 
 #[cfg(feature = "http")]
 pub use http::{HttpSink, HttpSource, HttpWriter};
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaLogin, KafkaMessage, KafkaReader, KafkaSink, KafkaSource, KafkaWriter};
 #[cfg(feature = "mqtt")]
 pub use mqtt::{MqttMessage, MqttSink, MqttSource, MqttWriter};
 #[cfg(feature = "nats")]

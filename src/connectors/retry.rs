@@ -40,7 +40,7 @@ pub(super) enum Failure {
     /// It is away, and may come back.
     Away(String),
     /// It is not at fault.
-    #[cfg(any(feature = "http", feature = "mqtt", feature = "nats", feature = "postgres"))]
+    #[cfg(any(feature = "http", feature = "kafka", feature = "mqtt", feature = "nats", feature = "postgres"))]
     Other(Error),
 }
 
@@ -77,7 +77,7 @@ impl Attempts {
                 }
                 return Ok(Attempt::Done(result));
             }
-            #[cfg(any(feature = "http", feature = "mqtt", feature = "nats", feature = "postgres"))]
+            #[cfg(any(feature = "http", feature = "kafka", feature = "mqtt", feature = "nats", feature = "postgres"))]
             Err(Failure::Other(error)) => return Err(error),
             Err(Failure::Refused(reason)) => {
                 return Err(Error::Outside(format!("{system} at `{server}` cannot {what}: {reason}")));

@@ -96,7 +96,7 @@ impl Resolved {
 }
 
 /// A URL in parts, for clients that want it so.
-#[cfg(any(feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats"))]
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Parts {
     pub scheme: String,
@@ -106,7 +106,7 @@ pub(super) struct Parts {
     pub rest: String,
 }
 
-#[cfg(any(feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats"))]
 impl Resolved {
     /// The parts of the URL, with the login decoded.
     pub fn parts(&self) -> Parts {
@@ -153,7 +153,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 /// The other way; what is no code stays as it is.
-#[cfg(any(feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats"))]
 fn percent_decoded(text: &str) -> String {
     let (mut decoded, bytes) = (Vec::with_capacity(text.len()), text.as_bytes());
     let mut at = 0;
@@ -231,7 +231,7 @@ mod tests {
         assert!(ServerUrl::new("redis://${USER").resolve_with(variable).is_err());
     }
 
-    #[cfg(any(feature = "mqtt", feature = "nats"))]
+    #[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats"))]
     #[test]
     fn parts_are_decoded() {
         let parts = |url: &str| {

@@ -6,6 +6,8 @@
 
 mod fault;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mqtt;
 mod nats;
 mod parquet;
