@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use fjall::config::{BlockSizePolicy, HashRatioPolicy};
+use fjall::config::{BlockSizePolicy, HashRatioPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use crate::workflow::{Error, Result};
@@ -73,6 +73,10 @@ impl Space {
             KeyspaceCreateOptions::default()
                 .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
                 .data_block_hash_ratio_policy(HashRatioPolicy::all(SLOTS))
+                // Some 10 bits a key. They are megabytes in one piece each: one that were read again for a key would
+                // cost a thousand times as much as the key.
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+                .index_block_pinning_policy(PinningPolicy::all(true))
         };
         let keyspace = home.database.keyspace(&name, options).map_err(|error| home.failed("be made", &error))?;
         Ok(Space { keyspace, home })

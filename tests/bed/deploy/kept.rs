@@ -7,7 +7,7 @@ use crate::cluster::{expected, text};
 use crate::program::Program;
 
 /// How often the text is repeated: some seconds' work.
-const TIMES: usize = 200;
+const TIMES: usize = 400;
 
 /// Numbers that one host sums in half a minute: longer than ssh takes to give up the other one.
 const COUNT: &str = "600000";
