@@ -32,7 +32,12 @@ fn saved_by(workers: usize) -> Manifest {
         let units = [2 * index as u64, 2 * index as u64 + 1].map(Part::Unit);
         let parts = groups.chain(units).chain([Part::Shared(index as u32)]);
         let section = |part| Section { vertex: VERTEX, part, at: 0, length: 0, checksum: 0 };
-        SavedObject { path: index.to_string(), length: 0, worker: worker(index), sections: parts.map(section).collect() }
+        SavedObject {
+            path: index.to_string(),
+            length: 0,
+            worker: worker(index),
+            sections: parts.map(section).collect(),
+        }
     };
     Manifest {
         checkpoint: 1,
