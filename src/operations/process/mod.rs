@@ -16,8 +16,8 @@ use super::watermarks::milliseconds;
 use crate::codec::Record;
 use crate::strategies::Partitioned;
 use crate::workflow::{
-    Behind, ByHand, Chain, Emit, In, Keyed, Operation, Out, OutPort, React, Result, Saved, Saving, Snapshot, Stream,
-    Timestamp,
+    Behind, ByHand, Chain, Emit, Error, In, Keyed, Operation, Out, OutPort, React, Result, Saved, Saving, Snapshot,
+    Stream, Timestamp,
 };
 
 /// What is done with the records of each key, with a state and with timers in event time. Behind a stream it is put by
@@ -195,6 +195,10 @@ impl<P: Process> Operation for Processing<P> {
     const FOLLOWS_CLOCK: bool = P::FOLLOWS_CLOCK;
 
     fn check(&self) -> Result<()> {
+        if !P::NEEDS_TIME && !P::FOLLOWS_CLOCK && self.process.time_to_live().is_some() {
+            let why = "it forgets states after a while, and knows of no time: set `NEEDS_TIME` or `FOLLOWS_CLOCK`";
+            return Err(Error::Operation(why.to_owned()));
+        }
         self.process.check()
     }
 }

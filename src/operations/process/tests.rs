@@ -258,3 +258,34 @@ proptest! {
         }
     }
 }
+
+/// Forgets, but by no time.
+#[derive(Clone)]
+struct Timeless;
+
+impl Process for Timeless {
+    type In = u16;
+    type Out = u16;
+    type Key = u16;
+    type State = u16;
+    const NEEDS_TIME: bool = false;
+
+    fn key(&self, key: &u16) -> u16 {
+        *key
+    }
+
+    fn time_to_live(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+
+    fn record<E: Emit<u16>>(&self, _: &mut AtKey<'_, Self>, record: u16, emit: &mut E) -> Result<()> {
+        emit.emit(record);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_life_that_no_time_ends_is_refused() {
+    let error = Processing::new(Timeless).check().expect_err("refused").to_string();
+    assert!(error.contains("`NEEDS_TIME` or `FOLLOWS_CLOCK`"), "{error}");
+}
