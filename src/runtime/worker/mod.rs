@@ -8,6 +8,7 @@ mod call;
 mod flush;
 mod hurry;
 mod joining;
+mod line;
 mod parcel;
 mod time;
 mod turn;
@@ -284,8 +285,13 @@ impl State {
                 self.put_aside(message);
             }
             Message::Barrier { from, .. } if self.is_peer(from) => self.admit(message),
-            Message::Batch { .. } | Message::Watermark { .. } | Message::End { .. } | Message::Barrier { .. } => {
-                if self.is_blocked() { self.aside.push_back(message) } else { self.admit(message) }
+            Message::Tick if !self.arguments.stage.follows_clock => self.tick(),
+            Message::Batch { .. }
+            | Message::Watermark { .. }
+            | Message::End { .. }
+            | Message::Barrier { .. }
+            | Message::Tick => {
+                self.take_in_line(message);
             }
             Message::Trigger { checkpoint, halt } => self.trigger(checkpoint, halt),
             Message::GoOn => self.go_on(),
@@ -293,7 +299,6 @@ impl State {
             Message::Save => self.save_more(),
             Message::Commit(commit) => self.commit(commit),
             Message::Wake => self.woken(),
-            Message::Tick => self.tick(),
             Message::Stop => self.stop(),
             Message::ListenFailed(error) => self.fail(error),
             Message::Probe { round } => self.answer(round),
@@ -302,44 +307,6 @@ impl State {
             Message::Joined(joined) => self.joined(&joined),
             Message::Finish | Message::Continue | Message::Hurry => {}
         }
-    }
-
-    /// Takes what comes over a channel, unless that is held back.
-    fn admit(&mut self, message: Message) {
-        let (Message::Batch { from, .. }
-        | Message::Watermark { from, .. }
-        | Message::End { from }
-        | Message::Barrier { from, .. }) = message
-        else {
-            return;
-        };
-        match self.hold(from, message) {
-            Some(Message::Batch { parcel, credit, peer, .. }) => self.process(parcel, &credit, peer),
-            Some(Message::Watermark { watermark, credit, from }) => self.watermark(from, watermark, &credit),
-            Some(Message::End { from }) => self.channel_ended(from),
-            Some(Message::Barrier { checkpoint, from }) => self.barrier(checkpoint, from),
-            _ => {}
-        }
-    }
-
-    /// Takes what was put aside, as long as there is credit for what follows from it.
-    fn proceed(&mut self) {
-        while self.phase != Phase::Ended
-            && !self.halted
-            && !self.arguments.flow.is_blocked()
-            && !self.arguments.flow.is_given_up()
-        {
-            // What comes is taken in first.
-            if self.hurries() && self.arguments.waiting.load(Ordering::Acquire) > 0 {
-                break;
-            }
-            let Some(message) = self.aside.pop_front() else { break };
-            self.admit(message);
-        }
-    }
-
-    fn is_blocked(&self) -> bool {
-        !self.aside.is_empty() || self.halted || self.arguments.flow.is_blocked()
     }
 
     fn open(&mut self, roster: &Arc<Roster>) {
@@ -472,17 +439,6 @@ impl State {
             self.phase = Phase::Ended;
             (self.arguments.tell)(Event::Done(self.arguments.id));
         }
-    }
-
-    fn woken(&mut self) {
-        if !self.arguments.flow.pump() {
-            return;
-        }
-        self.proceed();
-        if self.phase == Phase::Running && !self.arguments.flow.is_blocked() {
-            self.resume();
-        }
-        self.leave_if_empty();
     }
 
     fn stop(&mut self) {

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::*;
-use super::saved::{Emission, inherited};
+use super::saved::inherited;
+use super::told::{Emission, Told, told};
 use crate::actor::{self, Executor};
 use crate::codec::CodecError;
 use crate::id::{Part, VertexId};
@@ -16,7 +17,7 @@ use crate::runtime::window::Window;
 use crate::runtime::wiring::Meters;
 use crate::workflow::{
     Cluster, Deployment, Failure, Flush, Gate, Grown, Messages, NodeInfo, Post, Progress, Pull, Rescale, Result, Role,
-    Saving, Snapshot, StageFactory, Survey, WorkerInfo, Workers,
+    Saving, Snapshot, StageFactory, Survey, Timestamp, WorkerInfo, Workers,
 };
 
 /// The vertex that the worker sends to.
@@ -31,6 +32,7 @@ pub(super) struct Calls {
     pub(super) drain: AtomicUsize,
     pub(super) finish: AtomicUsize,
     pub(super) flush: AtomicUsize,
+    pub(super) tick: AtomicUsize,
     pub(super) commits: Mutex<Vec<Commit>>,
 }
 
@@ -53,13 +55,6 @@ impl Scripted {
             self.out.post(emission.to, Box::new(Messages(vec![emission.label])));
         }
     }
-}
-
-/// What travels to the worker: what it is to emit; and, between peers, to be sent on.
-pub(super) type Told = Messages<(usize, usize, u64)>;
-
-pub(super) fn told(emission: Emission) -> Box<dyn Batch> {
-    Box::new(Messages(vec![(emission.to, emission.count, emission.label)]))
 }
 
 impl Stage for Scripted {
@@ -90,6 +85,11 @@ impl Stage for Scripted {
         let Watermark::At(time) = watermark else { return Ok(()) };
         self.seen.push(TIME + time as u64);
         self.out.advance(0, watermark);
+        Ok(())
+    }
+
+    fn tick(&mut self, _now: Timestamp) -> Result<(), Failure> {
+        self.calls.tick.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -206,6 +206,7 @@ impl Actor for Ear {
 #[derive(Clone, Debug)]
 pub(super) struct Kind {
     pub(super) origin: Origin,
+    pub(super) follows_clock: bool,
     pub(super) peers: bool,
     pub(super) channels: usize,
     pub(super) receivers: usize,
@@ -246,6 +247,7 @@ pub(super) struct Bench {
     /// Answers to [`Message::Expect`] and to [`Message::Joined`].
     pub(super) agreed: Vec<bool>,
     pub(super) knew: Vec<bool>,
+    pub(super) probed: u32,
     /// Batches that were not given back.
     pub(super) held: Vec<(usize, Arc<Window>)>,
     /// What it has saved.
@@ -289,7 +291,7 @@ impl Bench {
                 blocks: false,
                 timed: false,
                 keeps_time: false,
-                follows_clock: false,
+                follows_clock: kind.follows_clock,
             },
             flow: flow.clone(),
             progress: Arc::default(),
@@ -337,6 +339,7 @@ impl Bench {
             ends: vec![0; receivers + 2],
             agreed: Vec::new(),
             knew: Vec::new(),
+            probed: 0,
             held: Vec::new(),
             saved: Vec::new(),
             checkpoints: kind.checkpoints,
@@ -418,6 +421,7 @@ impl Bench {
             Heard::Event(Event::Drained { sent, received, .. }) => self.drained = Some((sent, received)),
             Heard::Event(Event::Expects { agreed, .. }) => self.agreed.push(agreed),
             Heard::Event(Event::Told { knows, .. }) => self.knew.push(knows),
+            Heard::Event(Event::Probed { round, .. }) => self.probed = round,
             Heard::Event(Event::Failed(_, failure)) => panic!("{failure:?}"),
             Heard::Event(_) => {}
         }

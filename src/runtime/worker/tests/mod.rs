@@ -5,6 +5,7 @@ mod bench;
 mod hurry;
 mod saved;
 mod time;
+mod told;
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use self::bench::{Bench, Kind};
-use self::saved::Emission;
+use self::told::Emission;
 use super::*;
 use crate::runtime::window::WINDOW;
 use crate::workflow::{Pull, Timestamp};
@@ -22,6 +23,7 @@ const NOTHING: Emission = Emission { to: 0, count: 0, label: 0 };
 fn plain(channels: usize, receivers: usize) -> Kind {
     Kind {
         origin: Origin::Links,
+        follows_clock: false,
         peers: false,
         channels,
         receivers,

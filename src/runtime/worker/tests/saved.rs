@@ -3,17 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::*;
-use super::bench::{Told, peer, told};
+use super::bench::peer;
+use super::told::{Emission, Told, told};
 use crate::id::{Part, VertexId};
 use crate::workflow::{Pieces, load};
-
-/// So many batches with this label go to a receiver.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Emission {
-    pub(super) to: usize,
-    pub(super) count: usize,
-    pub(super) label: u64,
-}
 
 /// What had been handled when this was saved.
 pub(super) fn seen(saved: &WorkerSnapshot) -> Vec<u64> {

@@ -1,8 +1,9 @@
 //! Watermarks in a worker: merged, in line with batches, and with credit.
 
 use super::alignment::{saves, say, started};
-use super::bench::{BARRIER, Bench, TIME, channel};
+use super::bench::{BARRIER, Bench, Kind, TIME, channel};
 use super::saved::{flights, seen};
+use super::told::Emission;
 use super::*;
 
 fn at(time: Timestamp) -> Watermark {
@@ -80,4 +81,23 @@ fn watermarks_may_be_taken_in_ahead() {
     assert_eq!(flights(&bench.saved[0]), [(0, 11)]);
     let all = got(bench, 1);
     assert_eq!(all[sent as usize..], [TIME + 4, 11]);
+}
+
+/// What it would emit by the clock has to wait, too; nor is it forgotten.
+#[test]
+fn who_is_short_of_credit_is_told_of_the_clock_later() {
+    let mut bench = started(Kind { follows_clock: true, ..plain(1, 1) });
+    bench.send_over(channel(0), Emission { to: 0, count: WINDOW + 2, label: 1 });
+    bench.send_over(channel(0), say(2));
+    bench.listen_until(|bench| bench.got[0].len() == WINDOW);
+    bench.worker.send(Message::Probe { round: 1 });
+    bench.listen_until(|bench| bench.probed == 1);
+    let before = bench.calls.tick.load(Ordering::SeqCst);
+    (0..20).for_each(|_| bench.worker.send(Message::Tick));
+    bench.worker.send(Message::Probe { round: 2 });
+    bench.listen_until(|bench| bench.probed == 2);
+    assert_eq!(bench.calls.tick.load(Ordering::SeqCst), before);
+    let calls = Arc::clone(&bench.calls);
+    assert_eq!(got(bench, 1), [vec![1; WINDOW + 2], vec![2]].concat());
+    assert!(calls.tick.load(Ordering::SeqCst) >= before + 20);
 }
