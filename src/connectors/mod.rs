@@ -31,6 +31,8 @@ mod payload;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod receipts;
 mod retry;
+#[cfg(any(feature = "http", feature = "kafka", feature = "mqtt", feature = "nats"))]
+mod sending;
 mod server;
 #[cfg(any(feature = "kafka", feature = "mqtt", feature = "postgres"))]
 mod tls;

@@ -12,8 +12,9 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use crate::connectors::payload;
 use crate::connectors::retry::{ANSWER_TIMEOUT, Attempt, Attempts, CONNECT_TIMEOUT, Failure, PATIENCE, wait};
+use crate::connectors::sending::sends_at_flushes;
 use crate::connectors::server::{ServerUrl, expand};
-use crate::workflow::{ByHand, Emit, Error, Operation, React, Result, Saved, Snapshot};
+use crate::workflow::{ByHand, Emit, Error, Operation, React, Result};
 
 /// How many records are posted together unless told otherwise.
 const AT_ONCE: usize = 100;
@@ -279,19 +280,5 @@ impl<T: Serialize + Send + 'static> React for HttpSink<T> {
         if is_full { self.send(writer) } else { Ok(()) }
     }
 
-    fn flush(&self, writer: &mut Self::State) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn finish<E: Emit<Infallible>>(&self, writer: &mut Self::State, _emit: &mut E) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn snapshot(&self, writer: &mut Self::State, _snapshot: &mut Snapshot) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn restore(&self, _saved: &Saved) -> Result<Self::State> {
-        Ok(self.init())
-    }
+    sends_at_flushes!();
 }

@@ -16,8 +16,9 @@ use super::hash::partition_of;
 use super::link::{KafkaLogin, Link, Server, Topic};
 use super::trouble::Trouble;
 use crate::connectors::retry::PATIENCE;
+use crate::connectors::sending::sends_at_flushes;
 use crate::connectors::server::ServerUrl;
-use crate::workflow::{ByHand, Emit, Error, Operation, React, Result, Saved, Snapshot};
+use crate::workflow::{ByHand, Emit, Error, Operation, React, Result};
 
 /// How many messages are held before they are sent, and how many bytes of them: enough that the way there and back is
 /// little beside the work of the brokers.
@@ -267,21 +268,7 @@ impl<T: Serialize + Send + 'static> React for KafkaSink<T> {
         if writer.messages.len() >= AT_ONCE || writer.bytes >= BYTES_AT_ONCE { self.send(writer) } else { Ok(()) }
     }
 
-    fn flush(&self, writer: &mut Self::State) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn finish<E: Emit<Infallible>>(&self, writer: &mut Self::State, _emit: &mut E) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn snapshot(&self, writer: &mut Self::State, _snapshot: &mut Snapshot) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn restore(&self, _saved: &Saved) -> Result<Self::State> {
-        Ok(self.init())
-    }
+    sends_at_flushes!();
 }
 
 fn now() -> i64 {

@@ -14,8 +14,9 @@ use serde::Serialize;
 use super::SCHEMES;
 use super::link::{Link, Nats, Server, Trouble};
 use crate::connectors::retry::{FIRST_PATIENCE, PATIENCE};
+use crate::connectors::sending::sends_at_flushes;
 use crate::connectors::server::ServerUrl;
-use crate::workflow::{ByHand, Emit, Error, Operation, React, Result, Saved, Snapshot};
+use crate::workflow::{ByHand, Emit, Error, Operation, React, Result};
 
 /// How many messages are sent before their acknowledgements are waited for: enough that the way there and back is
 /// little beside the work of the server.
@@ -196,19 +197,5 @@ impl<T: Serialize + Send + 'static> React for NatsSink<T> {
         if writer.messages.len() >= AT_ONCE { self.send(writer) } else { Ok(()) }
     }
 
-    fn flush(&self, writer: &mut Self::State) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn finish<E: Emit<Infallible>>(&self, writer: &mut Self::State, _emit: &mut E) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn snapshot(&self, writer: &mut Self::State, _snapshot: &mut Snapshot) -> Result<()> {
-        self.send(writer)
-    }
-
-    fn restore(&self, _saved: &Saved) -> Result<Self::State> {
-        Ok(self.init())
-    }
+    sends_at_flushes!();
 }
