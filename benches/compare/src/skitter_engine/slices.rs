@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use skitter::codec::stable_hash;
 use skitter::id::{Part, VertexId};
-use skitter::workflow::{KeyedTable, Saved, Saving, Snapshot};
+use skitter::workflow::{Finished, KeyedTable, Saved, Saving, Snapshot};
 
 use crate::figures::checkpoints::Sliced;
 use crate::jobs::splitmix64;
@@ -25,7 +25,7 @@ pub fn measure(keys: u64) -> Result<Sliced, String> {
     let before = look_up(&mut table, keys);
     let (first, save_ms, longest_ms) = save(&mut table, Snapshot::new(1))?;
     let slices = first.1;
-    let (parts, _, earlier) = first.0.finish();
+    let Finished { parts, earlier, .. } = first.0.finish();
     // As much as a batch or two changes.
     (0..200).for_each(|n| change(&mut table, n));
     let mut snapshot = Snapshot::after(2, earlier.into());
