@@ -4,6 +4,7 @@ mod storage;
 mod table;
 mod timed;
 mod timers;
+mod times;
 
 use std::hash::Hash;
 use std::time::Duration;

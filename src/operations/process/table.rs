@@ -1,12 +1,11 @@
 //! The states of keys, and their timers.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use super::Process;
 use super::storage::{Storage, Table};
-use super::timers::{Queue, add_time, remove_time};
+use super::timers::Queue;
+use super::times::Times;
 use crate::codec::{Record, stable_hash};
 use crate::workflow::{Result, Saved, Saving, Snapshot, Timestamp};
 
@@ -15,19 +14,19 @@ use crate::workflow::{Result, Saved, Saving, Snapshot, Timestamp};
 #[serde(bound = "S: Record")]
 pub(super) struct Held<S> {
     state: Option<S>,
-    /// The times of its timers, ascending: in event time, and by the clock.
-    timers: [VecDeque<Timestamp>; 2],
+    /// The times of its timers: in event time, and by the clock.
+    timers: [Times; 2],
     /// When all of it is forgotten, unless something comes; [`UNKNOWN`] as long as time is. None if it never is.
     until: Option<Timestamp>,
 }
 
 impl<S> Held<S> {
     fn nothing() -> Self {
-        Held { state: None, timers: [VecDeque::new(), VecDeque::new()], until: None }
+        Held { state: None, timers: Default::default(), until: None }
     }
 
     fn is_nothing(&self) -> bool {
-        self.state.is_none() && self.timers.iter().all(VecDeque::is_empty)
+        self.state.is_none() && self.timers.iter().all(Times::is_empty)
     }
 }
 
@@ -129,7 +128,7 @@ impl<P: Process> AtKey<'_, P> {
 
     /// The time of the next timer.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.held.timers[By::EventTime as usize].front().copied()
+        self.held.timers[By::EventTime as usize].first()
     }
 
     /// The times that timers are set to, ascending.
@@ -154,11 +153,11 @@ impl<P: Process> AtKey<'_, P> {
     }
 
     pub(super) fn times(&self, by: By) -> Vec<Timestamp> {
-        self.held.timers[by as usize].iter().copied().collect()
+        self.held.timers[by as usize].iter().collect()
     }
 
     fn set(&mut self, by: By, time: Timestamp) {
-        if add_time(&mut self.held.timers[by as usize], time) {
+        if self.held.timers[by as usize].add(time) {
             match &mut self.coming {
                 Some(coming) if coming.by == by && time <= coming.time => coming.later.push((time, self.key.clone())),
                 _ => self.queues[by as usize].add(time, self.key),
@@ -168,7 +167,7 @@ impl<P: Process> AtKey<'_, P> {
 
     /// Takes a timer back; whether there was one at that time.
     pub(super) fn take(&mut self, by: By, time: Timestamp) -> bool {
-        let was_there = remove_time(&mut self.held.timers[by as usize], time);
+        let was_there = self.held.timers[by as usize].remove(time);
         if was_there {
             self.queues[by as usize].remove(time, self.key);
         }
@@ -178,7 +177,7 @@ impl<P: Process> AtKey<'_, P> {
     fn forget(&mut self) {
         self.held.state = None;
         for by in [By::EventTime, By::Clock] {
-            while let Some(time) = self.held.timers[by as usize].pop_front() {
+            for time in std::mem::take(&mut self.held.timers[by as usize]).iter() {
                 self.queues[by as usize].remove(time, self.key);
             }
         }
@@ -230,10 +229,10 @@ impl<P: Process> Entries<P> {
                 let coming = Some(Coming { by, time: due, later: &mut later });
                 show_key(table, timers, &key, |held, queues| {
                     // One that was set and taken back while others came is not there any more.
-                    match held.timers[by as usize].pop_front_if(|time| *time == due) {
-                        Some(due) => show(&mut AtKey { key: &key, held, queues, times, coming }, due),
-                        None => Ok(()),
+                    if !held.timers[by as usize].remove(due) {
+                        return Ok(());
                     }
+                    show(&mut AtKey { key: &key, held, queues, times, coming }, due)
                 })?;
             }
         }
@@ -278,7 +277,7 @@ impl<P: Process> Entries<P> {
         let mut queues = Queues::new();
         let table = Table::restore(saved, storage, |key: &P::Key, held: &Held<P::State>| {
             for (queue, times) in queues.timers.iter_mut().zip(&held.timers) {
-                times.iter().for_each(|time| queue.add(*time, key));
+                times.iter().for_each(|time| queue.add(time, key));
             }
             held.until.into_iter().for_each(|until| queues.lives.add(until, key));
         })?;

@@ -1,6 +1,7 @@
 //! Who waits for which time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::hash::Hash;
 
 use hashbrown::HashTable;
@@ -8,35 +9,42 @@ use hashbrown::HashTable;
 use crate::codec::stable_hash;
 use crate::workflow::Timestamp;
 
-/// The keys that have a timer at a time: mostly one, for which nothing is allocated.
-struct Due<K> {
-    one: Option<K>,
-    others: HashTable<K>,
+/// The keys that have a timer at a time: mostly one, for which nothing is allocated. What is kept of more is apart, so
+/// that the tree is small.
+enum Due<K> {
+    One(K),
+    Several(Box<HashTable<K>>),
 }
 
-impl<K: Hash + Eq> Due<K> {
-    fn add(&mut self, key: K) {
-        let hash = stable_hash(&key);
-        if self.one.as_ref() == Some(&key) || self.others.find(hash, |other| *other == key).is_some() {
-            return;
-        }
-        if self.one.is_none() {
-            self.one = Some(key);
-        } else {
-            self.others.insert_unique(hash, key, |key| stable_hash(key));
-        }
-    }
-
-    fn remove(&mut self, key: &K) {
-        if self.one.as_ref() == Some(key) {
-            self.one = None;
-        } else if let Ok(entry) = self.others.find_entry(stable_hash(key), |other| other == key) {
-            entry.remove();
+impl<K: Hash + Eq + Clone> Due<K> {
+    fn add(&mut self, key: &K) {
+        match self {
+            Due::One(one) if one == key => {}
+            Due::One(one) => {
+                let mut keys = HashTable::with_capacity(2);
+                for key in [&*one, key] {
+                    keys.insert_unique(stable_hash(key), key.clone(), |key| stable_hash(key));
+                }
+                *self = Due::Several(Box::new(keys));
+            }
+            Due::Several(keys) => {
+                keys.entry(stable_hash(key), |other| other == key, |key| stable_hash(key))
+                    .or_insert_with(|| key.clone());
+            }
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.one.is_none() && self.others.is_empty()
+    /// Removes a key; whether there are others.
+    fn remove(&mut self, key: &K) -> bool {
+        match self {
+            Due::One(one) => one != key,
+            Due::Several(keys) => {
+                if let Ok(entry) = keys.find_entry(stable_hash(key), |other| other == key) {
+                    entry.remove();
+                }
+                !keys.is_empty()
+            }
+        }
     }
 }
 
@@ -50,16 +58,18 @@ impl<K: Hash + Eq + Clone> Queue<K> {
 
     /// A key waits for a time; once, however often this is said.
     pub(super) fn add(&mut self, time: Timestamp, key: &K) {
-        let due = self.0.entry(time).or_insert_with(|| Due { one: None, others: HashTable::new() });
-        due.add(key.clone());
+        match self.0.entry(time) {
+            Entry::Vacant(place) => drop(place.insert(Due::One(key.clone()))),
+            Entry::Occupied(mut due) => due.get_mut().add(key),
+        }
     }
 
     /// It does not any more.
     pub(super) fn remove(&mut self, time: Timestamp, key: &K) {
-        let Some(due) = self.0.get_mut(&time) else { return };
-        due.remove(key);
-        if due.is_empty() {
-            self.0.remove(&time);
+        if let Entry::Occupied(mut due) = self.0.entry(time)
+            && !due.get_mut().remove(key)
+        {
+            due.remove();
         }
     }
 
@@ -67,27 +77,14 @@ impl<K: Hash + Eq + Clone> Queue<K> {
     pub(super) fn pop(&mut self, time: Timestamp) -> Option<(Timestamp, impl Iterator<Item = K> + use<K>)> {
         let first = self.0.first_entry().filter(|first| *first.key() <= time)?;
         let (due, keys) = first.remove_entry();
-        Some((due, keys.one.into_iter().chain(keys.others)))
+        let (one, several) = match keys {
+            Due::One(key) => (Some(key), None),
+            Due::Several(keys) => (None, Some(*keys)),
+        };
+        Some((due, one.into_iter().chain(several.into_iter().flatten())))
     }
 
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
-}
-
-/// Adds a time; whether it is new.
-pub(super) fn add_time(times: &mut VecDeque<Timestamp>, time: Timestamp) -> bool {
-    match times.binary_search(&time) {
-        Ok(_) => false,
-        Err(place) => {
-            times.insert(place, time);
-            true
-        }
-    }
-}
-
-/// Removes a time; whether it was there.
-pub(super) fn remove_time(times: &mut VecDeque<Timestamp>, time: Timestamp) -> bool {
-    let place = times.binary_search(&time);
-    place.is_ok_and(|place| times.remove(place).is_some())
 }
