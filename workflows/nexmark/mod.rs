@@ -1,6 +1,7 @@
 //! Nexmark: questions to the stream of an auction house, as other engines answer them.
 
 mod events;
+mod letters;
 mod random;
 mod sellers;
 mod winners;
@@ -94,6 +95,7 @@ pub fn nexmark(args: &Nexmark) -> Result<Workflow> {
     let places = Paced::new(Numbers::in_turn(0..args.events, BLOCK), args.throttle);
     let events = workflow.source(places).map(move |place| made.event(place)).named("events");
     let disorder = made.disorder();
+    let interest = made.interest().as_millis() as u64;
     let (two, ten) = (Duration::from_secs(2), Duration::from_secs(10));
     match args.query {
         Query::Generator => answer(events.map(|event| event.time()), output),
@@ -115,7 +117,7 @@ pub fn nexmark(args: &Nexmark) -> Result<Workflow> {
             answer(sellers, output);
         }
         Query::Q4 => {
-            let won = events.watermarks(Event::time, disorder).flat_map(Sale::of).process(Winners);
+            let won = events.watermarks(Event::time, disorder).flat_map(Sale::of).process(Winners { interest });
             let average = |(sum, count): &mut (u64, u64), won: Won| {
                 (*sum, *count) = (*sum + won.price, *count + 1);
                 (won.category, *sum / *count, *count)
@@ -135,7 +137,7 @@ pub fn nexmark(args: &Nexmark) -> Result<Workflow> {
             answer(most.flat_map(rows), output);
         }
         Query::Q6 => {
-            let won = events.watermarks(Event::time, disorder).flat_map(Sale::of).process(Winners);
+            let won = events.watermarks(Event::time, disorder).flat_map(Sale::of).process(Winners { interest });
             let average = |recent: &mut Vec<Won>, won: Won| {
                 recent.insert(recent.partition_point(|other| *other < won), won);
                 recent.drain(..recent.len().saturating_sub(RECENT));

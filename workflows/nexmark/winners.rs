@@ -46,21 +46,24 @@ impl Sale {
     }
 }
 
-/// What is known of an auction. Bids may come before it does.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Known {
-    open: Option<Open>,
-    best: Option<Offer>,
-    early: Vec<Offer>,
-    /// It is over: further bids are of no use.
-    is_over: bool,
+/// What is known of an auction.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Known {
+    /// Bids may come before it does.
+    Awaited(Vec<Offer>),
+    Open {
+        open: Open,
+        best: Option<Offer>,
+    },
+    /// Further bids are of no use.
+    Over,
 }
 
-impl Known {
-    fn bid(&mut self, open: &Open, offer: Offer) {
+impl Open {
+    fn bid(&self, best: &mut Option<Offer>, offer: Offer) {
         let better = |best: &Offer| (offer.price, best.time) > (best.price, offer.time);
-        if (open.begins..=open.expires).contains(&offer.time) && self.best.as_ref().is_none_or(better) {
-            self.best = Some(offer);
+        if (self.begins..=self.expires).contains(&offer.time) && best.as_ref().is_none_or(better) {
+            *best = Some(offer);
         }
     }
 }
@@ -75,13 +78,13 @@ pub struct Won {
     pub price: u64,
 }
 
-/// For how long it is known that an auction is over, in times of how long it was open: until most bids have come that
-/// are too late for it. Those after that wait as if it were still to come, which costs more.
-const REMEMBERED: u64 = 4;
-
 /// Gives auctions that have been won, as they expire; at the end of the events, those that are open, too.
 #[derive(Clone)]
-pub struct Winners;
+pub struct Winners {
+    /// For how many milliseconds after its begin there are bids for an auction: as long it is known that it is over.
+    /// What came later would wait as if the auction were still to come.
+    pub interest: u64,
+}
 
 impl Process for Winners {
     type In = Sale;
@@ -95,48 +98,50 @@ impl Process for Winners {
     }
 
     fn record<E: Emit<Won>>(&self, at: &mut AtKey<'_, Self>, sale: Sale, _emit: &mut E) -> Result<()> {
-        let known = at.state().get_or_insert_default();
-        match (sale, known.open) {
-            (Sale::Opens { open, .. }, _) => {
-                known.open = Some(open);
-                for offer in std::mem::take(&mut known.early) {
-                    known.bid(&open, offer);
-                }
-                at.set_timer(open.expires as Timestamp + 1);
-            }
-            (Sale::Offer { .. }, Some(_)) if known.is_over => {}
-            (Sale::Offer { offer, .. }, Some(open)) => known.bid(&open, offer),
-            (Sale::Offer { offer, .. }, None) => {
-                known.early.push(offer);
+        let known = at.state().get_or_insert_with(|| Known::Awaited(Vec::new()));
+        match (known, sale) {
+            (Known::Awaited(early), Sale::Offer { offer, .. }) => {
+                early.push(offer);
                 // By then its auction is there, or has begun too late for it. There is one timer for all that wait.
-                if known.early.len() == 1 {
+                if early.len() == 1 {
                     at.set_timer(offer.time as Timestamp + 1);
                 }
             }
+            (Known::Awaited(early), Sale::Opens { open, .. }) => {
+                let mut best = None;
+                early.drain(..).for_each(|offer| open.bid(&mut best, offer));
+                *at.state() = Some(Known::Open { open, best });
+                at.set_timer(open.expires as Timestamp + 1);
+            }
+            (Known::Open { open, best }, Sale::Offer { offer, .. }) => open.bid(best, offer),
+            (Known::Open { .. }, Sale::Opens { .. }) | (Known::Over, _) => {}
         }
         Ok(())
     }
 
     fn timer<E: Emit<Won>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
         let auction = *at.key();
-        let Some(known) = at.state() else { return Ok(()) };
-        match known.open {
-            Some(_) if known.is_over => *at.state() = None,
-            Some(Open { begins, expires, seller, category }) if (expires as Timestamp) < time => {
-                if let Some(Offer { price, .. }) = known.best {
-                    emit.emit(Won { expires, auction, seller, category, price });
-                }
-                known.is_over = true;
-                at.set_timer((expires + (expires - begins) * REMEMBERED) as Timestamp + 1);
-            }
-            Some(_) => {}
-            None => {
-                known.early.retain(|offer| offer.time as Timestamp >= time);
-                match known.early.iter().map(|offer| offer.time).max() {
+        match at.state() {
+            Some(Known::Awaited(early)) => {
+                early.retain(|offer| offer.time as Timestamp >= time);
+                match early.iter().map(|offer| offer.time).max() {
                     Some(last) => at.set_timer(last as Timestamp + 1),
                     None => *at.state() = None,
                 }
             }
+            Some(Known::Open { open, best }) if (open.expires as Timestamp) < time => {
+                let Open { begins, expires, seller, category } = *open;
+                if let Some(Offer { price, .. }) = *best {
+                    emit.emit(Won { expires, auction, seller, category, price });
+                }
+                let last = (begins + self.interest) as Timestamp;
+                *at.state() = (time <= last).then_some(Known::Over);
+                if time <= last {
+                    at.set_timer(last + 1);
+                }
+            }
+            Some(Known::Over) => *at.state() = None,
+            Some(Known::Open { .. }) | None => {}
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ final class Events implements Serializable {
     private static final int PERSON_BYTES = 200;
     private static final int AUCTION_BYTES = 500;
     private static final int BID_BYTES = 100;
+    private static final double LN_10 = Math.log(10);
 
     private static final String[] FIRST_NAMES = {
         "Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"
@@ -132,7 +133,11 @@ final class Events implements Serializable {
     }
 
     private static long price(Numbers random) {
-        return (long) Math.floor(Math.pow(10, random.fraction() * 6) * 100 + 0.5);
+        double magnitude = random.fraction() * 6;
+        double near = Math.exp(magnitude * LN_10) * 100 + 0.5;
+        long price = (long) near;
+        double beyond = near - price;
+        return beyond > 1e-5 && beyond < 1 - 1e-5 ? price : (long) (Math.pow(10, magnitude) * 100 + 0.5);
     }
 
     private static TimestampData stamp(long time) {
@@ -158,15 +163,6 @@ final class Events implements Serializable {
         int missing = average - bytes;
         int spread = (int) Math.floor(missing * 0.2 + 0.5);
         int length = missing - spread + (spread == 0 ? 0 : random.below(2 * spread));
-        byte[] text = new byte[length];
-        int number = 0;
-        for (int i = 0; i < length; i++) {
-            if (i % 6 == 0) {
-                number = random.any();
-            }
-            text[i] = (byte) ('a' + number % 26);
-            number /= 26;
-        }
-        return StringData.fromBytes(text);
+        return StringData.fromBytes(Letters.letters(length, random));
     }
 }

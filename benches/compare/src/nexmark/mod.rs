@@ -15,8 +15,11 @@ use self::rows::Row;
 use crate::jobs::THREADS;
 
 mod aligned;
+#[expect(dead_code, reason = "what only queries of Skitter ask")]
 #[path = "../../../../workflows/nexmark/events.rs"]
 mod events;
+#[path = "../../../../workflows/nexmark/letters.rs"]
+mod letters;
 mod queries;
 #[path = "../../../../workflows/nexmark/random.rs"]
 mod random;
