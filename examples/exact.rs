@@ -1,6 +1,8 @@
 //! A workflow whose result shows whether a record was lost, counted twice, or out of order, whatever happened on the
 //! way: `cargo run --example exact -- local -- --count 1000000 --output sums.tsv`. The tests of recovery run it.
 
+#[path = "exact/held.rs"]
+mod held;
 #[path = "ring/strategy.rs"]
 mod strategy;
 
@@ -11,9 +13,10 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 use skitter::operations::{KeyedReduce, Numbers, Paced};
 use skitter::prelude::*;
-use skitter::workflow::{Chain, Out};
+use skitter::workflow::{Chain, Out, Source};
 use skitter::{clap, workflow};
 
+use self::held::Held;
 use self::strategy::Ring;
 
 fn main() -> ExitCode {
@@ -31,6 +34,12 @@ struct Arguments {
     /// Numbers a millisecond and worker, about; as many as there can be if 0
     #[arg(long, default_value_t = 0)]
     pace: u64,
+    /// Each source gives so many numbers when it is started, and the others when the file `until` is there
+    #[arg(long, default_value_t = u64::MAX, hide_default_value = true, requires = "until")]
+    first: u64,
+    /// That file, before which sources do not end either; without it, nothing is held back
+    #[arg(long)]
+    until: Option<PathBuf>,
     /// A line for each key: the key, how many numbers it had, their sum, how many were out of order
     #[arg(long)]
     output: PathBuf,
@@ -96,7 +105,7 @@ impl Sum {
 const HALF: u64 = 1000 * 16;
 
 fn exact(arguments: &Arguments) -> Result<Workflow> {
-    let Arguments { count, pace, .. } = *arguments;
+    let count = arguments.count;
     let (panic_at, once) = (arguments.panic_at, arguments.once.clone());
     let watch = move |number: u64| {
         if panic_at == Some(number) {
@@ -107,26 +116,27 @@ fn exact(arguments: &Arguments) -> Result<Workflow> {
     };
     let workflow = WorkflowBuilder::new();
     let output = &arguments.output;
+    let numbers = || held(Numbers::new(0..count), arguments);
     match &arguments.input {
         Some(Input::Iterator) => {
             let source = StreamSource::split(move |share| (share.index as u64..count).step_by(share.of));
-            sums(workflow.source(Paced::new(source, pace * 1000)).map(watch).named("watch"), arguments, output);
+            sums(workflow.source(held(source, arguments)).map(watch).named("watch"), arguments, output);
         }
         Some(Input::File(path)) => {
-            let lines = workflow.source(Paced::new(TextFiles::new([path]), pace * 1000));
+            let lines = workflow.source(held(TextFiles::new([path]), arguments));
             let numbers = lines.map(|line| line.parse().unwrap_or_default());
             sums(numbers.map(watch).named("watch"), arguments, output);
         }
-        None => {
-            let source = Numbers::new(0..count);
-            sums(workflow.source(Paced::new(source, pace * 1000)).map(watch).named("watch"), arguments, output);
-        }
+        None => sums(workflow.source(numbers()).map(watch).named("watch"), arguments, output),
     }
     if let Some(output) = &arguments.second {
-        let source = Numbers::new(0..count);
-        sums(workflow.source(Paced::new(source, pace * 1000)).named("second"), arguments, output);
+        sums(workflow.source(numbers()).named("second"), arguments, output);
     }
     workflow.build()
+}
+
+fn held<S: Source>(source: S, arguments: &Arguments) -> Paced<Held<S>> {
+    Paced::new(Held::new(source, arguments.first, arguments.until.clone()), arguments.pace * 1000)
 }
 
 fn sums(numbers: Stream<impl Chain<Out = u64>, Out>, arguments: &Arguments, output: &Path) {
@@ -150,9 +160,9 @@ fn sums(numbers: Stream<impl Chain<Out = u64>, Out>, arguments: &Arguments, outp
             let sums = KeyedReduce::new(move |number: &u64| number % keys, Sum::default(), add);
             match strategy {
                 Distribution::Ring => write_sums(numbers.vertex(sums, Ring { places: 100 }), output),
-                // With so little memory that most keys are on disk.
+                // With memory for some thousand keys, so that of more most are on disk.
                 #[cfg(feature = "disk")]
-                Distribution::Disk => write_sums(numbers.vertex(sums, DiskState::memory(1 << 13)), output),
+                Distribution::Disk => write_sums(numbers.vertex(sums, DiskState::memory(1 << 17)), output),
                 _ => write_sums(numbers.vertex(sums, KeyedState), output),
             }
         }

@@ -2,52 +2,58 @@
 
 use rustix::process::Signal;
 
-use super::{sums, written};
+use super::{HELD, go_on, sums, written};
 use crate::cluster::node::{Host, Node};
 
 const COUNT: u64 = 400_000;
 
 fn master(host: &Host, options: &[&str], arguments: &[&str]) -> Node {
-    paced(host, "60", options, arguments)
+    paced(host, COUNT, "60", options, arguments)
 }
 
-/// With so many numbers a millisecond of each of four workers.
-fn paced(host: &Host, pace: &str, options: &[&str], arguments: &[&str]) -> Node {
-    let count = COUNT.to_string();
+/// So many numbers, with so many a millisecond of each of four workers.
+fn paced(host: &Host, count: u64, pace: &str, options: &[&str], arguments: &[&str]) -> Node {
+    let count = count.to_string();
     let before = ["master", "start", "w1@localhost", "w2@localhost", "--log-level", "debug"];
     let store = ["--checkpoint-interval", "100ms", "--checkpoint-store", "checkpoints"];
     let behind = ["--", "--output", "sums.tsv", "--pace", pace, "--count", &count];
-    host.start(before.iter().chain(&store).chain(options).chain(&behind).chain(arguments))
+    host.start(before.iter().chain(&store).chain(options).chain(&behind).chain(&HELD).chain(arguments))
 }
 
 fn completes(host: &Host, master: Node) {
+    completes_with(COUNT, 1000, host, master);
+}
+
+fn completes_with(count: u64, keys: u64, host: &Host, master: Node) {
+    go_on(host);
     let ended = master.ended().expect(0);
-    assert!(written(&host.directory().join("sums.tsv")) == sums(COUNT, 1000), "{}", ended.stderr);
+    assert!(written(&host.directory().join("sums.tsv")) == sums(count, keys), "{}", ended.stderr);
 }
 
 #[test]
 fn each_number_counts_once_although_a_worker_is_killed_and_started_again() {
     for (strategy, victim) in [("keyed", 0), ("combining", 1), ("partial-key", 0), ("ring", 1)] {
-        survives(strategy, victim);
+        survives(strategy, (COUNT, 1000), victim);
     }
 }
 
 #[cfg(feature = "disk")]
 #[test]
 fn states_on_disk_outlive_their_worker() {
-    survives("disk", 0);
+    // More keys than are in memory; and fewer numbers, for each of which another one has to be written to disk.
+    survives("disk", (100_000, 8000), 0);
 }
 
 /// A worker is killed in the middle, and started again.
-fn survives(strategy: &str, victim: usize) {
+fn survives(strategy: &str, (count, keys): (u64, u64), victim: usize) {
     let host = Host::exact();
     let mut workers = ["w1", "w2"].map(|name| host.worker(name, &[]));
-    let master = master(&host, &[], &["--strategy", strategy]);
+    let master = paced(&host, count, "60", &[], &["--strategy", strategy, "--keys", &keys.to_string()]);
     master.says_times("A checkpoint is complete", 3);
     workers[victim].signal(Signal::KILL);
     workers[victim] = host.worker(["w1", "w2"][victim], &[]);
     master.says("Recovered `exact`, from checkpoint ");
-    completes(&host, master);
+    completes_with(count, keys, &host, master);
 }
 
 /// What the README promises of sources, over nodes that die.
@@ -97,7 +103,7 @@ fn a_strategy_that_cannot_be_rescaled_says_so() {
 fn many_deaths_change_nothing() {
     let host = Host::exact();
     let mut workers = ["w1", "w2"].map(|name| host.worker(name, &[]));
-    let master = paced(&host, "20", &["--max-restarts", "20"], &[]);
+    let master = paced(&host, COUNT, "20", &["--max-restarts", "20"], &[]);
     for round in 0..6 {
         master.says_times("A checkpoint is complete", 2 * (round + 1));
         let victim = round % 2;

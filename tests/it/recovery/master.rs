@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{sums, written};
+use super::{HELD, go_on, sums, written};
 use crate::cluster::node::{Host, Node};
 
 const COUNT: u64 = 400_000;
@@ -46,13 +46,14 @@ fn a_master_that_was_killed_is_started_again_and_nothing_is_lost() {
         let master = ["master", "daemon", "w1@localhost", "w2@localhost", "--log-level", "debug"];
         let store = ["--checkpoint-interval", "100ms", "--checkpoint-store", "checkpoints"];
         let behind = ["--", "--output", "sums.tsv", "--pace", "60", "--count", &count, "--strategy", strategy];
-        let all: Vec<&str> = master.iter().chain(&store).chain(&behind).copied().collect();
+        let all: Vec<&str> = master.iter().chain(&store).chain(&behind).chain(&HELD).copied().collect();
         ask(&host, &all);
         says(&host, "A checkpoint is complete", 3);
         kill_process(pid(&host).expect("it runs"), Signal::KILL).expect("it still runs");
         workers.iter().for_each(|worker| drop(worker.says("Waiting for a master")));
         ask(&host, &["master", "restart"]);
         says(&host, "Recovered `exact`, from checkpoint ", 1);
+        go_on(&host);
         says(&host, "Completed `exact`", 1);
         assert!(written(&host.directory().join("sums.tsv")) == sums(COUNT, 1000), "{strategy}: {}", log(&host));
         assert!(log(&host).contains("Going on with `exact`, which the master before has not ended"));

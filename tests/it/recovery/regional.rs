@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::{sums, written};
+use super::{HELD, go_on, sums, written};
 use crate::cluster::node::{Host, Node};
 
 const COUNT: u64 = 150_000;
@@ -12,17 +12,18 @@ fn start(host: &Host, mode: &[&str], options: &[&str]) -> Node {
     let store = ["--checkpoint-interval", "50ms", "--checkpoint-store", "checkpoints", "--log-level", "debug"];
     let behind = ["--", "--output", "sums.tsv", "--second", "second.tsv", "--count", &count];
     let pace: &[&str] = if options.contains(&"--pace") { &[] } else { &["--pace", "60"] };
-    host.start(mode.iter().chain(&store).chain(&behind).chain(pace).chain(options))
+    host.start(mode.iter().chain(&store).chain(&behind).chain(&HELD).chain(pace).chain(options))
 }
 
 const LOCAL: &[&str] = &["local"];
 const CLUSTER: &[&str] = &["master", "start", "w1@localhost", "w2@localhost", "--recovery-wait", "2"];
 
-/// Panics once, in the first flow, late enough that there are checkpoints before.
-const PANICS: &[&str] = &["--panic-at", "140000", "--once", "panicked"];
+/// Panics once, in the first flow, not before [`go_on`].
+const PANICS: &[&str] = &["--panic-at", "140000", "--once", "panicked", "--first", "20000"];
 
 /// Both flows have counted each number once, and in order; gives what was said.
 fn completes(host: &Host, node: Node) -> String {
+    go_on(host);
     let ended = node.ended().expect(0);
     for file in ["sums.tsv", "second.tsv"] {
         assert!(written(&host.directory().join(file)) == sums(COUNT, 1000), "{file}: {}", ended.stderr);
@@ -33,6 +34,7 @@ fn completes(host: &Host, node: Node) -> String {
 /// As [`completes`], where what was left to read was dealt out anew: the numbers of a key then come from two sources
 /// that are near each other, of whose order nothing can be said.
 fn completes_in_any_order(host: &Host, node: Node) -> String {
+    go_on(host);
     let ended = node.ended().expect(0);
     let without_order = |row: &String| row.rsplit_once('\t').map(|(sum, _)| sum.to_owned());
     for file in ["sums.tsv", "second.tsv"] {
@@ -54,6 +56,7 @@ fn who_does_not_depend_on_what_panics_goes_on() {
     for strategy in ["keyed", "partial-key"] {
         let host = Host::exact();
         let node = start(&host, LOCAL, &[PANICS, &["--strategy", strategy]].concat());
+        node.says_times("A checkpoint is complete", 3);
         let said = completes(&host, node);
         assert!(said.contains("Recovering `numbers`, ") && said.contains("` of `exact`: vertex `watch`, "), "{said}");
         assert!(said.contains("Recovered `numbers`, ") && said.contains("` of `exact`, from checkpoint "), "{said}");
@@ -109,6 +112,7 @@ fn one_that_panics_again_and_again_is_the_end_of_all() {
 fn a_stop_reaches_who_is_started_anew() {
     let host = Host::exact();
     let node = start(&host, LOCAL, &[PANICS, &["--pace", "30"]].concat());
+    go_on(&host);
     node.says("Recovering `numbers`, ");
     node.signal(Signal::TERM);
     let ended = node.ended().expect(0);

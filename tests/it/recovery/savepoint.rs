@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::{sums, written};
+use super::{HELD, go_on, sums, written};
 use crate::cli::process::Ended;
 use crate::cluster::node::{Host, Node};
 
@@ -14,7 +14,7 @@ const OF_NODE: [&str; 6] =
 fn start(host: &Host, before: &[&str], behind: &[&str]) -> Node {
     let count = COUNT.to_string();
     let arguments = ["--", "--output", "sums.tsv", "--pace", "60", "--count", &count];
-    host.start(before.iter().chain(&OF_NODE).chain(&arguments).chain(behind))
+    host.start(before.iter().chain(&OF_NODE).chain(&arguments).chain(&HELD).chain(behind))
 }
 
 fn ask(host: &Host, arguments: &[&str]) -> Ended {
@@ -32,6 +32,7 @@ fn it_goes_on_from_the_newest_checkpoint_when_its_process_was_killed() {
     node.says_times("A checkpoint is complete", 3);
     node.signal(Signal::KILL);
     drop(node.ended());
+    go_on(&host);
     let ended = start(&host, &["local", "--from", "latest"], &[]).ended().expect(0);
     assert!(ended.stderr.contains("Recovered `exact`, from checkpoint "), "{}", ended.stderr);
     is_exact(&host, &ended);
@@ -48,6 +49,7 @@ fn it_goes_on_from_where_it_was_stopped() {
         let stopped = ask(&host, &stop.iter().copied().chain(directory).collect::<Vec<_>>()).expect(0).stdout;
         assert!(stopped.contains(&format!("/{}/exact/", directory.unwrap_or("checkpoints"))), "{stopped}");
         assert!(!host.directory().join("sums.tsv").exists());
+        go_on(&host);
         let ended = start(&host, &["local", "--from", stopped.trim()], &[]).ended().expect(0);
         is_exact(&host, &ended);
         // A savepoint stays until somebody deletes it.
@@ -63,6 +65,7 @@ fn what_does_not_fit_is_refused_unless_it_is_to_be_left_behind() {
     node.says_times("A checkpoint is complete", 3);
     node.signal(Signal::KILL);
     drop(node.ended());
+    go_on(&host);
     let ring = ["--strategy", "ring"];
     let ended = start(&host, &["local", "--from", "latest"], &ring).ended().expect(1);
     let why = "vertex `keyed reduce` was distributed by `keyed state` and is by `ring`";
