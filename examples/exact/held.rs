@@ -1,5 +1,5 @@
-//! A source that holds back what it has until somebody says so: a test, when it has seen what it has waited for, however
-//! fast the machine is.
+//! A source that holds back what it has until somebody says so: a test, when it has seen what it has waited for,
+//! however fast the machine is.
 
 use std::path::PathBuf;
 use std::time::Duration;

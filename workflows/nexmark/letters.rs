@@ -29,8 +29,8 @@ pub fn letters(length: usize, random: &mut Random) -> String {
 
 /// The lowest digit is the first byte.
 fn six_of(number: i32) -> u64 {
-    // The three lowest pairs of digits, as a fraction of one more: 64 bits behind the point, and what is above them runs
-    // over. Multiplied by their base, one pair after the other comes before the point, so that nothing is divided.
+    // The three lowest pairs of digits, as a fraction of one more: 64 bits behind the point, and what is above them
+    // runs over. Multiplied by their base, one pair after the other comes before the point, so nothing is divided.
     let rest = u64::from(number.unsigned_abs()).wrapping_mul(u64::MAX / u64::from(PAIR.pow(3)) + 1);
     let next = |rest: u64| {
         let product = u128::from(rest) * u128::from(PAIR);
