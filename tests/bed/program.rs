@@ -22,6 +22,10 @@ pub fn exact() -> &'static Path {
         build.args(["build", "--quiet", "--package", "skitter", "--example", "exact", "--target-dir"]);
         build.arg(profile.parent().expect("a target directory")).current_dir(env!("CARGO_MANIFEST_DIR"));
         build.args(profile.ends_with("release").then_some("--release"));
+        // With the features of the tests, so that the library is not built once more.
+        for (is_on, feature) in [(cfg!(feature = "connectors"), "connectors"), (cfg!(feature = "disk"), "disk")] {
+            build.args(is_on.then_some(["--features", feature]).into_iter().flatten());
+        }
         assert!(build.status().expect("cargo runs").success());
         profile.join("examples/exact")
     })

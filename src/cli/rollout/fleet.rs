@@ -44,6 +44,8 @@ pub(super) struct Member {
     pub(super) unchanged: bool,
     /// This run has begun to start it.
     pub(super) begun: bool,
+    /// It has died and was started again, so its master may have ended before it has found it.
+    pub(super) again: bool,
     /// It is not up, or not known to be.
     pub(super) failed: bool,
     /// The release that was sent and has to become the one that counts.
@@ -213,7 +215,9 @@ async fn end(members: Vec<Member>, screen: &Screen) {
 }
 
 async fn end_one(member: Member, screen: &Screen) {
-    let request = Request::Await { name: member.entry.name.clone(), seconds: END.as_secs() };
+    let name = member.entry.name.clone();
+    // One that has no master would be waited for in vain.
+    let request = if member.again { Request::Stop { name } } else { Request::Await { name, seconds: END.as_secs() } };
     // What ran before is not this run's to stop.
     if !member.unchanged
         && let Err(trouble) = member.host.ask(&request, END + STOP + BREAK).await

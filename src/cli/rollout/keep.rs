@@ -103,7 +103,7 @@ impl Keeper {
 
     async fn start(&self, member: &mut Member, stay: bool) -> Result<u32, Trouble> {
         // From here on it is one that this run has started, and is to end.
-        (member.unchanged, member.begun) = (false, true);
+        (member.unchanged, member.begun, member.again) = (false, true, true);
         let running = match member.host.ask(&member.start(&self.cookie), START).await? {
             Answer::Started(running) => running,
             other => return Err(Trouble::Nonsense(format!("{other:?}"))),

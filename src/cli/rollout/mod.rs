@@ -206,8 +206,9 @@ impl Plan {
         let running = found.running;
         let unchanged = running.as_ref().is_some_and(|running| preflight::is_as_wanted(self, running, entry, &setup));
         let entry = entry.clone();
-        let (begun, failed) = (false, false);
-        let member = Member { entry, host, address, running, unchanged, begun, failed, sent, files, arguments, setup };
+        let (begun, again, failed) = (false, false, false);
+        let member =
+            Member { entry, host, address, running, unchanged, begun, again, failed, sent, files, arguments, setup };
         Ok((member, findings))
     }
 
