@@ -4,6 +4,7 @@
 mod joining;
 mod lines;
 mod saving;
+mod starting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,9 +29,9 @@ use super::plan::{Outline, PlannedStage, workers_of};
 use super::progress::ProgressCell;
 use super::restore::{Inherited, Rescales, rescales};
 use super::wiring::{Meters, Roster};
-use super::worker::{Arguments, Message, Worker, WorkerSnapshot};
+use super::worker::{Arguments, Message, WorkerSnapshot};
 use crate::actor::{
-    self, Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent, Task,
+    self, Actor, ActorId, ActorProcessingErr, ActorRef, Census, Executor, Resident, SupervisionEvent, Task,
 };
 use crate::id::{NodeId, VertexId, WorkerId};
 use crate::net::{BoxStream, Refusal};
@@ -86,8 +87,8 @@ pub struct SiteStart {
     pub meters: Meters,
     /// Of the workers here.
     pub progress: BTreeMap<WorkerId, Arc<ProgressCell>>,
-    /// Where workers run. Each deployment has threads of its own, so that operations that do not return keep only their
-    /// own deployment from work.
+    /// Where workers run, but for those whose operations may wait. Each deployment has threads of its own, so that
+    /// operations that do not return keep only their own deployment from work.
     pub executor: Executor,
     pub census: Census,
     pub tell: Tell,
@@ -169,6 +170,8 @@ pub struct State {
     meters: Meters,
     progress: BTreeMap<WorkerId, Arc<ProgressCell>>,
     executor: Executor,
+    /// Held as long as the workers that run there.
+    _waiting: Vec<Executor>,
     tell: Tell,
     others: Option<Others>,
     neighbours: Neighbours,
@@ -209,18 +212,6 @@ impl Drop for State {
     }
 }
 
-/// Starts the workers; each with its way in.
-async fn start_all(all: Vec<Arguments>, supervisor: ActorCell) -> Result<Vec<(WorkerId, ActorId, Mailbox)>, String> {
-    let mut workers = Vec::with_capacity(all.len());
-    for arguments in all {
-        let (id, waiting) = (arguments.id, Arc::clone(&arguments.waiting));
-        let actor = actor::spawn(Worker, arguments, Some(supervisor.clone())).await;
-        let actor = actor.map_err(|error| error.to_string())?;
-        workers.push((id, actor.get_id(), Mailbox::new(actor, waiting)));
-    }
-    Ok(workers)
-}
-
 impl Actor for Site {
     type Msg = Note;
     type State = State;
@@ -253,10 +244,8 @@ impl Actor for Site {
                 });
             }
         }
-        let started = executor.run(start_all(all, own.get_cell())).await.flatten();
-        let started = started.inspect_err(|reason| {
-            tell(Report::Event(Event::Lost { node, error: Error::Runtime(reason.clone()) }));
-        })?;
+        let started = starting::start_all(all, &executor, &own.get_cell()).await;
+        let (started, waiting) = started.inspect_err(|reason| lost(Error::Runtime(reason.clone())))?;
         let actors: HashMap<_, _> = started.iter().map(|(id, actor, _)| (*actor, *id)).collect();
         let workers = started.into_iter().map(|(id, _, mailbox)| (id, mailbox)).collect();
         if others.is_some() {
@@ -272,6 +261,7 @@ impl Actor for Site {
             meters,
             progress,
             executor,
+            _waiting: waiting,
             tell,
             others,
             connections: BTreeMap::new(),

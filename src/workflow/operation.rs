@@ -55,8 +55,8 @@ pub trait Operation: Clone + Send + Sync + 'static {
     const IN_PORTS: &'static [&'static str] = &["in"];
     /// The names of the out ports.
     const OUT_PORTS: &'static [&'static str] = &["out"];
-    /// Whether a callback may wait for something outside (a full channel, a disk, a terminal). Its workers then do not
-    /// keep others from running meanwhile; that costs a few microseconds a batch.
+    /// Whether a callback may wait for something outside (a full channel, a disk, a terminal). Each of its workers then
+    /// has a thread of its own, so that it does not keep others from running meanwhile.
     const BLOCKS: bool = false;
 
     /// Whether it says how far time has come ([`React::watermark`]). It then runs chained, and what comes from before

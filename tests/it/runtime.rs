@@ -1,5 +1,8 @@
 //! Workflows in one process.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use skitter::operations::Collected;
@@ -59,6 +62,63 @@ fn many_records_pass_several_shuffles() {
     runtime.deploy("sums", workflow.build().expect("valid")).expect("deployable").wait().expect("it completes");
     assert_eq!(sums.take(), [N * (N + 1) / 2]);
     wait_until_nobody_lives(&runtime);
+}
+
+/// Waits for the other workers at its first record, and notes where it is called.
+#[derive(Clone)]
+struct Meets {
+    others: Arc<Barrier>,
+    called_on: Arc<Mutex<HashSet<ThreadId>>>,
+}
+
+impl Operation for Meets {
+    type In = u64;
+    type Out = u64;
+    const NAME: &'static str = "meets";
+    const BLOCKS: bool = true;
+}
+
+impl React for Meets {
+    type State = bool;
+
+    fn init(&self) -> bool {
+        false
+    }
+
+    fn react<E: Emit<u64>>(&self, met: &mut bool, record: u64, emit: &mut E) -> Result<()> {
+        self.called_on.lock().expect("nobody panics").insert(std::thread::current().id());
+        if !std::mem::replace(met, true) {
+            self.others.wait();
+        }
+        emit.emit(record);
+        Ok(())
+    }
+}
+
+#[test]
+fn who_may_wait_has_a_thread_and_the_others_keep_theirs() {
+    let runtime = Runtime::with(Settings { cores: 3, threads: 2, ..Settings::default() }).expect("a runtime");
+    let meets = Meets { others: Arc::new(Barrier::new(3)), called_on: Arc::default() };
+    let (made_on, met_on) = (Arc::<Mutex<HashSet<ThreadId>>>::default(), Arc::clone(&meets.called_on));
+    let (noted, sum) = (Arc::clone(&made_on), Collected::new());
+    let workflow = WorkflowBuilder::new();
+    const N: u64 = 300_000;
+    workflow
+        .source(StreamSource::split(|share| (share.index as u64..N).step_by(share.of)))
+        .inspect(move |n| {
+            if n % 1000 < 3 {
+                noted.lock().expect("nobody panics").insert(std::thread::current().id());
+            }
+        })
+        .vertex(meets, RoundRobin)
+        .fold_combine(0u64, |sum, n| *sum += n, |sum, n| *sum += n)
+        .collect(&sum);
+    runtime.deploy("meets", workflow.build().expect("valid")).expect("deployable").wait().expect("it completes");
+    assert_eq!(sum.take(), [N * (N - 1) / 2]);
+    let (made_on, met_on) = (made_on.lock().expect("nobody panics"), met_on.lock().expect("nobody panics"));
+    assert_eq!(met_on.len(), 3, "each worker that may wait has its own");
+    assert!(made_on.len() <= 2, "{} threads for those who share two", made_on.len());
+    assert!(made_on.is_disjoint(&met_on));
 }
 
 fn wait_until_nobody_lives(runtime: &Runtime) {

@@ -9,11 +9,10 @@ use crate::workflow::{Error, Failure, Stage, take_blame};
 /// Stands for the worker's own vertex where a panic passed through no user code.
 const NOBODY: VertexId = VertexId(u32::MAX);
 
-/// Runs user code and turns a panic into a failure. With `blocks` the executor is told that it may take long.
-pub(super) fn guarded<R>(blocks: bool, work: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+/// Runs user code and turns a panic into a failure.
+pub(super) fn guarded<R>(work: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     take_blame();
-    let result = if blocks { actor::in_place(|| actor::catch(work)) } else { actor::catch(work) };
-    result
+    actor::catch(work)
         .unwrap_or_else(|message| Err(Failure { vertex: take_blame().unwrap_or(NOBODY), error: Error::Panic(message) }))
 }
 
@@ -22,7 +21,7 @@ impl State {
     pub(super) fn run<R>(&mut self, work: impl FnOnce(&mut dyn Stage) -> Result<R, Failure>) -> Option<R> {
         let stage = self.stage.as_deref_mut()?;
         self.arguments.progress.enter();
-        let result = guarded(self.arguments.stage.blocks, || work(stage));
+        let result = guarded(|| work(stage));
         self.arguments.progress.leave();
         let result = self.checked(result)?;
         if let Some(fault) = self.arguments.flow.take_fault() {
@@ -36,7 +35,7 @@ impl State {
     pub(super) fn drop_stage(&mut self) -> Option<()> {
         let stage = self.stage.take();
         self.arguments.progress.enter();
-        let result = guarded(self.arguments.stage.blocks, || {
+        let result = guarded(|| {
             drop(stage);
             Ok(())
         });
