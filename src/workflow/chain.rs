@@ -345,6 +345,19 @@ pub struct PortedOutlet<N, OP, IP, T> {
     ports: PhantomData<fn(OP, IP, T)>,
 }
 
+/// The in port.
+struct Entry<'a, N, IP, T> {
+    next: &'a mut N,
+    port: PhantomData<fn(IP, T)>,
+}
+
+impl<N: Emit<T>, IP: InPort<T>, T> Emit<IP::Record> for Entry<'_, N, IP, T> {
+    #[inline(always)]
+    fn emit(&mut self, record: IP::Record) {
+        self.next.emit(IP::wrap(record));
+    }
+}
+
 impl<Output, N, OP, IP, T> Emit<Output> for PortedOutlet<N, OP, IP, T>
 where
     N: Outlet<T>,
@@ -355,9 +368,7 @@ where
     fn emit(&mut self, output: Output) {
         // Added without a branch, so that what follows can be compiled without one, too.
         self.others += u64::from(!OP::has(&output));
-        if let Some(record) = OP::take(output) {
-            self.next.emit(IP::wrap(record));
-        }
+        OP::pass(output, &mut Entry { next: &mut self.next, port: PhantomData::<fn(IP, T)> });
     }
 }
 

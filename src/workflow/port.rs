@@ -1,5 +1,7 @@
 //! Ports: the typed, named places where links begin and end.
 
+use super::Emit;
+
 /// The in port of an operation that takes `In`, accepting records of type `Record`.
 ///
 /// An operation with one in port needs none of its own: [`In`] is its port.
@@ -39,6 +41,15 @@ pub trait OutPort<O>: Send + Sync + 'static {
     fn has(output: &O) -> bool;
     /// The record, if this output leaves by this port.
     fn take(output: O) -> Option<Self::Record>;
+
+    /// Emits the record, if this output leaves by this port. To be written only where every output does: none need be
+    /// made an option of then, for which large ones are copied.
+    #[inline(always)]
+    fn pass<E: Emit<Self::Record>>(output: O, emit: &mut E) {
+        if let Some(record) = Self::take(output) {
+            emit.emit(record);
+        }
+    }
 }
 
 /// The port of an operation that has one in port.
@@ -71,5 +82,10 @@ impl<T: 'static> OutPort<T> for Out {
     #[inline(always)]
     fn take(output: T) -> Option<T> {
         Some(output)
+    }
+
+    #[inline(always)]
+    fn pass<E: Emit<T>>(output: T, emit: &mut E) {
+        emit.emit(output);
     }
 }
