@@ -49,7 +49,7 @@ impl Sale {
 /// What is known of an auction.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Known {
-    /// Bids may come before it does.
+    /// Bids may come before it does; each auction does come, but for the few that are next when the events end.
     Awaited(Vec<Offer>),
     Open {
         open: Open,
@@ -102,10 +102,6 @@ impl Process for Winners {
         match (known, sale) {
             (Known::Awaited(early), Sale::Offer { offer, .. }) => {
                 early.push(offer);
-                // By then its auction is there, or has begun too late for it. There is one timer for all that wait.
-                if early.len() == 1 {
-                    at.set_timer(offer.time as Timestamp + 1);
-                }
             }
             (Known::Awaited(early), Sale::Opens { open, .. }) => {
                 let mut best = None;
@@ -122,13 +118,6 @@ impl Process for Winners {
     fn timer<E: Emit<Won>>(&self, at: &mut AtKey<'_, Self>, time: Timestamp, emit: &mut E) -> Result<()> {
         let auction = *at.key();
         match at.state() {
-            Some(Known::Awaited(early)) => {
-                early.retain(|offer| offer.time as Timestamp >= time);
-                match early.iter().map(|offer| offer.time).max() {
-                    Some(last) => at.set_timer(last as Timestamp + 1),
-                    None => *at.state() = None,
-                }
-            }
             Some(Known::Open { open, best }) if (open.expires as Timestamp) < time => {
                 let Open { begins, expires, seller, category } = *open;
                 if let Some(Offer { price, .. }) = *best {
@@ -141,7 +130,7 @@ impl Process for Winners {
                 }
             }
             Some(Known::Over) => *at.state() = None,
-            Some(Known::Open { .. }) | None => {}
+            Some(Known::Open { .. } | Known::Awaited(_)) | None => {}
         }
         Ok(())
     }
