@@ -5,6 +5,8 @@
 #![cfg(test)]
 
 mod bed;
+#[path = "../it/cli/cargo.rs"]
+mod cargo;
 mod cluster;
 mod deploy;
 mod faults;

@@ -9,26 +9,15 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cargo::example;
+
 /// How long anything may take that has no limit of its own: many times what it takes on a machine that has much to do.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The example whose result shows whether something was lost. Tests of a package are built with its binaries, but not
-/// always with its examples: so it is built here.
+/// The example whose result shows whether something was lost.
 pub fn exact() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let profile = Path::new(env!("CARGO_BIN_EXE_skitter")).parent().expect("the directory of a profile");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "skitter", "--example", "exact", "--target-dir"]);
-        build.arg(profile.parent().expect("a target directory")).current_dir(env!("CARGO_MANIFEST_DIR"));
-        build.args(profile.ends_with("release").then_some("--release"));
-        // With the features of the tests, so that the library is not built once more.
-        for (is_on, feature) in [(cfg!(feature = "connectors"), "connectors"), (cfg!(feature = "disk"), "disk")] {
-            build.args(is_on.then_some(["--features", feature]).into_iter().flatten());
-        }
-        assert!(build.status().expect("cargo runs").success());
-        profile.join("examples/exact")
-    })
+    PROGRAM.get_or_init(|| example("exact"))
 }
 
 /// A program that runs on a host. It ends with the host.

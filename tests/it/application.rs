@@ -43,7 +43,7 @@ fn a_new_application_builds_runs_and_is_released() {
         }
         command
     };
-    let own = || set(Command::new(env!("CARGO")));
+    let own = || set(crate::cli::cargo::cargo());
 
     let tested = cargo(own(), &["test"]).expect(0);
     assert!(tested.stdout.contains("test hello::tests::words_are_counted ... ok"), "{tested:?}");

@@ -1,5 +1,6 @@
 //! The command line, as a user meets it: processes, their output and their exit status.
 
+pub mod cargo;
 mod checkpoints;
 mod commands;
 mod config;

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tempfile::tempdir;
 
+use super::cargo::cargo;
 use super::process::{run, skitter};
 
 #[test]
@@ -52,7 +53,7 @@ fn what_cargo_refuses_is_refused() {
         ("skitter", false),
         (&long, false),
     ] {
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = cargo();
         cargo.args(["new", "--quiet", "--vcs", "none", "--", name]).current_dir(place.path());
         let refused = !cargo.stderr(Stdio::null()).status().expect("cargo runs").success();
         assert_eq!(refused, cargo_refuses, "{name}");

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::cargo::{example, outside};
+
 /// How long a process may take before a test gives it up: hundreds of times what it needs.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -52,6 +54,7 @@ fn clean(program: &Path, directory: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    outside(&mut command);
     // The state of nodes is below the home then.
     for name in ["XDG_RUNTIME_DIR", "XDG_STATE_HOME", "NOTIFY_SOCKET"] {
         command.env_remove(name);
@@ -72,26 +75,6 @@ pub fn mapper_port() -> u16 {
         FIRST + (number % 20_000) as u16
     });
     ports.take(1000).find(is_free).expect("a free port")
-}
-
-/// Tests of a package are built with its binaries, but not always with its examples: so they are built here.
-fn example(name: &str) -> PathBuf {
-    let profile = Path::new(env!("CARGO_BIN_EXE_skitter")).parent().expect("the directory of a profile");
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "skitter", "--example", name, "--target-dir"]);
-    build.arg(profile.parent().expect("a target directory")).current_dir(env!("CARGO_MANIFEST_DIR"));
-    if profile.file_name() == Some(OsStr::new("release")) {
-        build.arg("--release");
-    }
-    // With the features of the tests, so that the library is not built once more.
-    for (is_on, feature) in [(cfg!(feature = "connectors"), "connectors"), (cfg!(feature = "disk"), "disk")] {
-        if is_on {
-            build.args(["--features", feature]);
-        }
-    }
-    let output = build.output().expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    profile.join("examples").join(name)
 }
 
 /// What a program has written and how it ended.
