@@ -31,8 +31,9 @@ use crate::workflow::{Cluster, Error, NodeInfo, Result, WorkerInfo, Workers, Wor
 pub struct Settings {
     /// Workers that a strategy places for each vertex when it uses all cores. Default: the processors of the machine.
     pub cores: usize,
-    /// Threads that run the workers of a deployment, if it has so many. Each deployment has threads of its own, which
-    /// the system lets share the processors. Default: the processors of the machine.
+    /// Threads that the workers of a deployment share, if it has so many; those with an operation that may wait
+    /// ([`Operation::BLOCKS`](crate::workflow::Operation::BLOCKS)) have each one of its own beside them. Each deployment
+    /// has its own threads, which the system lets share the processors. Default: the processors of the machine.
     pub threads: usize,
     /// The name of the node, for errors and status. Default: `local`.
     pub name: String,
