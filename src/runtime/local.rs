@@ -32,8 +32,8 @@ pub struct Settings {
     /// Workers that a strategy places for each vertex when it uses all cores. Default: the processors of the machine.
     pub cores: usize,
     /// Threads that the workers of a deployment share, if it has so many; those with an operation that may wait
-    /// ([`Operation::BLOCKS`](crate::workflow::Operation::BLOCKS)) have each one of its own beside them. Each deployment
-    /// has its own threads, which the system lets share the processors. Default: the processors of the machine.
+    /// ([`Operation::BLOCKS`](crate::workflow::Operation::BLOCKS)) have others. Each deployment has its own threads,
+    /// which the system lets share the processors. Default: the processors of the machine.
     pub threads: usize,
     /// The name of the node, for errors and status. Default: `local`.
     pub name: String,

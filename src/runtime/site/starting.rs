@@ -10,9 +10,9 @@ use crate::runtime::worker::{Arguments, Worker};
 /// A worker, and the way in.
 pub(super) type Started = (WorkerId, ActorId, Mailbox);
 
-/// Starts the workers. Those whose operations may wait have each a thread of its own: it keeps nobody from work, and
-/// the threads that the others share need not be changed for it whenever it is called, which costs these what their
-/// caches hold. Gives these threads, too.
+/// Starts the workers. Those whose operations may wait have each an executor of one thread of its own: that tokio is
+/// told of each of their calls then changes nothing for those who share threads, who would be handed to another one
+/// each time, and have nothing in its caches. Gives these executors, too.
 pub(super) async fn start_all(
     all: Vec<Arguments>,
     shared: &Executor,

@@ -9,10 +9,11 @@ use crate::workflow::{Error, Failure, Stage, take_blame};
 /// Stands for the worker's own vertex where a panic passed through no user code.
 const NOBODY: VertexId = VertexId(u32::MAX);
 
-/// Runs user code and turns a panic into a failure.
-pub(super) fn guarded<R>(work: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+/// Runs user code and turns a panic into a failure. With `blocks` it may wait, and run a runtime of its own meanwhile.
+pub(super) fn guarded<R>(blocks: bool, work: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     take_blame();
-    actor::catch(work)
+    let result = if blocks { actor::in_place(|| actor::catch(work)) } else { actor::catch(work) };
+    result
         .unwrap_or_else(|message| Err(Failure { vertex: take_blame().unwrap_or(NOBODY), error: Error::Panic(message) }))
 }
 
@@ -21,7 +22,7 @@ impl State {
     pub(super) fn run<R>(&mut self, work: impl FnOnce(&mut dyn Stage) -> Result<R, Failure>) -> Option<R> {
         let stage = self.stage.as_deref_mut()?;
         self.arguments.progress.enter();
-        let result = guarded(|| work(stage));
+        let result = guarded(self.arguments.stage.blocks, || work(stage));
         self.arguments.progress.leave();
         let result = self.checked(result)?;
         if let Some(fault) = self.arguments.flow.take_fault() {
@@ -35,7 +36,7 @@ impl State {
     pub(super) fn drop_stage(&mut self) -> Option<()> {
         let stage = self.stage.take();
         self.arguments.progress.enter();
-        let result = guarded(|| {
+        let result = guarded(self.arguments.stage.blocks, || {
             drop(stage);
             Ok(())
         });

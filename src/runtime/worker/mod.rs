@@ -32,7 +32,7 @@ use super::pace::Member;
 use super::plan::PlannedStage;
 use super::progress::ProgressCell;
 use super::wiring::{Joined, Roster, Wires};
-use crate::actor::{Actor, ActorProcessingErr, ActorRef, Census, Resident, in_place};
+use crate::actor::{Actor, ActorProcessingErr, ActorRef, Census, Resident};
 use crate::id::{NodeId, WorkerId};
 use crate::workflow::{Batch, Clock, Commit, Error, Opening, Origin, Stage, Watermark};
 
@@ -249,10 +249,10 @@ impl Actor for Worker {
 impl Slot {
     fn clear(&mut self) {
         if let Some(worker) = self.worker.take() {
-            let progress = Arc::clone(&worker.arguments.progress);
+            let (blocks, progress) = (worker.arguments.stage.blocks, Arc::clone(&worker.arguments.progress));
             progress.enter();
             // The deployment has failed, or nothing of it is left: a destructor that panics has nobody to tell.
-            drop(guarded(|| {
+            drop(guarded(blocks, || {
                 drop(worker);
                 Ok(())
             }));
@@ -320,13 +320,10 @@ impl State {
         let stage = &self.arguments.stage;
         let (factory, offset) = (Arc::clone(&stage.factory), stage.offset);
         self.arguments.progress.enter();
-        // What an operation prepares itself with (a file, a connection) may take long, whatever it does then.
-        let opened = in_place(|| {
-            guarded(|| {
-                let stage = factory.open(&mut Opening::new(&mut wires, offset))?;
-                let progress = stage.progress();
-                Ok((stage, progress))
-            })
+        let opened = guarded(true, || {
+            let stage = factory.open(&mut Opening::new(&mut wires, offset))?;
+            let progress = stage.progress();
+            Ok((stage, progress))
         });
         self.arguments.progress.leave();
         self.paces = wires.into_members();
