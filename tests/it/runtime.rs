@@ -97,7 +97,7 @@ impl React for Meets {
 }
 
 #[test]
-fn who_may_wait_has_a_thread_and_the_others_keep_theirs() {
+fn who_may_wait_has_a_thread_apart() {
     let runtime = Runtime::with(Settings { cores: 3, threads: 2, ..Settings::default() }).expect("a runtime");
     let meets = Meets { others: Arc::new(Barrier::new(3)), called_on: Arc::default() };
     let (made_on, met_on) = (Arc::<Mutex<HashSet<ThreadId>>>::default(), Arc::clone(&meets.called_on));
@@ -118,8 +118,7 @@ fn who_may_wait_has_a_thread_and_the_others_keep_theirs() {
     assert_eq!(sum.take(), [N * (N - 1) / 2]);
     let (made_on, met_on) = (made_on.lock().expect("nobody panics"), met_on.lock().expect("nobody panics"));
     assert!(met_on.len() >= 3, "{} threads for three who may wait", met_on.len());
-    assert!(made_on.len() <= 2, "{} threads for those who share two", made_on.len());
-    assert!(made_on.is_disjoint(&met_on));
+    assert!(made_on.is_disjoint(&met_on), "nobody else is called there");
 }
 
 fn wait_until_nobody_lives(runtime: &Runtime) {
