@@ -125,8 +125,9 @@ impl Events {
 
     /// How long after an auction has begun there are bids for it.
     pub fn interest(&self) -> Duration {
-        // It is one of those that are open until so many others have begun; all of them are in one epoch more.
-        Duration::from_millis(self.delay * (OPEN_AUCTIONS.div_ceil(AUCTIONS) + 1) * EPOCH / 1000)
+        // It is one of those that are open until so many others have begun; all of them are in one epoch more. Times
+        // are whole milliseconds, and so may be one more apart than the events are.
+        Duration::from_millis((self.delay * (OPEN_AUCTIONS.div_ceil(AUCTIONS) + 1) * EPOCH).div_ceil(1000))
     }
 
     /// The event that is the given one in the stream, counted from 0.
@@ -259,6 +260,8 @@ fn extra(bytes: usize, average: usize, random: &mut Random) -> String {
 mod tests {
     use sha2::{Digest, Sha256};
 
+    use std::collections::HashMap;
+
     use super::*;
 
     fn line(event: &Event) -> String {
@@ -299,5 +302,24 @@ mod tests {
         };
         assert_ne!(plain.event(1), mixed.event(1));
         assert_eq!(lines(plain), lines(mixed));
+    }
+
+    #[test]
+    fn nobody_bids_for_an_auction_behind_its_interest() {
+        // With these, some events are a fraction of a millisecond apart.
+        for rate in [100, 1000, 700_000, 1_000_000] {
+            let events = Events::new(rate, 1);
+            let (interest, mut begun) = (events.interest().as_millis() as u64, HashMap::new());
+            for event in (0..30_000).map(|place| events.event(place)) {
+                match event {
+                    Event::Auction(auction) => drop(begun.insert(auction.id, auction.time)),
+                    Event::Bid(bid) => {
+                        let begin = *begun.get(&bid.auction).unwrap_or(&bid.time);
+                        assert!(bid.time <= begin + interest, "rate {rate}: {} ms after it", bid.time - begin);
+                    }
+                    Event::Person(_) => {}
+                }
+            }
+        }
     }
 }
